@@ -1,0 +1,1 @@
+"""Where runs run: one small port, its adapters beside it."""

@@ -1,0 +1,447 @@
+"""What a schedule is: frozen values that are consistent by themselves and do nothing else.
+
+The names, defaults and messages of a recurrence are those of Azure ML's SDK v1 (``Schedule`` and
+``ScheduleRecurrence`` of azureml-pipeline-core 1.62); what that SDK lets through by mistake is
+refused here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+
+from reconciler.errors import InvalidValue
+from reconciler.fields import NAME_PATTERN, Scalar, field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.fields import Fault
+
+
+class Status(StrEnum):
+    """Whether a schedule fires, or a pipeline may be run."""
+
+    ACTIVE = "Active"
+    DISABLED = "Disabled"
+
+
+class Frequency(StrEnum):
+    """The unit that a recurrence counts in."""
+
+    MINUTE = "Minute"
+    HOUR = "Hour"
+    DAY = "Day"
+    WEEK = "Week"
+    MONTH = "Month"
+
+
+class WeekDay(StrEnum):
+    """A day of the week, Monday first."""
+
+    MONDAY = "Monday"
+    TUESDAY = "Tuesday"
+    WEDNESDAY = "Wednesday"
+    THURSDAY = "Thursday"
+    FRIDAY = "Friday"
+    SATURDAY = "Saturday"
+    SUNDAY = "Sunday"
+
+
+class FirstRun(StrEnum):
+    """What a recurrence without a start time does when it is created."""
+
+    IMMEDIATE = "immediate"
+    ALIGNED = "aligned"
+
+
+class Overlap(StrEnum):
+    """What a fire does while earlier runs of the schedule are not over."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+    QUEUE_ONE = "queue_one"
+    CANCEL_RUNNING = "cancel_running"
+    ALLOW = "allow"
+
+
+class Missed(StrEnum):
+    """Which of the fires that came due while no runner ran are made up for."""
+
+    LAST = "last"
+    ALL = "all"
+    SKIP = "skip"
+
+
+# The interval limits of the Logic Apps recurrence engine, which Azure ML's wording follows.
+INTERVAL_LIMITS = {
+    Frequency.MINUTE: 72_000,
+    Frequency.HOUR: 12_000,
+    Frequency.DAY: 500,
+    Frequency.WEEK: 71,
+    Frequency.MONTH: 16,
+}
+_TIME_OF_DAY = re.compile(r"([0-9]{1,2}):([0-9]{2})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recurrence:
+    """Every so many minutes, hours, days, weeks or months.
+
+    Raises:
+        InvalidValue: the fields contradict each other, with Azure ML's own messages.
+    """
+
+    TAG: ClassVar[str] = "recurrence"
+
+    frequency: Frequency = field(
+        "The unit of time the schedule recurs in. Minute and Hour are elapsed time; Day, Week and "
+        "Month follow the wall clock of time_zone.",
+        examples=("Week",),
+    )
+    interval: int = field("Fire every so many units.", default=1, minimum=1, examples=(2,))
+    start_time: datetime | None = field(
+        "The first fire and the anchor of all later ones, as wall clock in time_zone, without an "
+        "offset. Without it the schedule runs once on creation and counts from there.",
+        default=None,
+        examples=("2026-01-31T09:00:00",),
+    )
+    end_time: datetime | None = field(
+        "The last moment a fire may be due, inclusive, as wall clock in time_zone.",
+        default=None,
+        examples=("2026-12-31T23:59:59",),
+    )
+    time_zone: str = field(
+        "An IANA zone, or one of the 131 Windows names of Azure ML.",
+        default="UTC",
+        examples=("Europe/Paris", "Romance Standard Time"),
+        non_empty=True,
+    )
+    hours: tuple[int, ...] = field(
+        "Hours of the day, 0 to 23; every hour is combined with every minute.",
+        default=(),
+        minimum=0,
+        maximum=23,
+        unique=True,
+        examples=([6, 18],),
+    )
+    minutes: tuple[int, ...] = field(
+        "Minutes of the hour, 0 to 59.",
+        default=(),
+        minimum=0,
+        maximum=59,
+        unique=True,
+        examples=([0, 30],),
+    )
+    week_days: tuple[WeekDay, ...] = field(
+        "Days of the week, for frequency Week.",
+        default=(),
+        unique=True,
+        examples=(["Monday", "Thursday"],),
+    )
+    month_days: tuple[int, ...] = field(
+        "Days of the month, for frequency Month; a month without the day is skipped, -1 is the "
+        "last day.",
+        default=(),
+        minimum=-1,
+        maximum=31,
+        unique=True,
+        examples=([1, 15], [-1]),
+    )
+    time_of_day: str | None = field(
+        "hh:mm, instead of one hour and one minute.",
+        default=None,
+        pattern=r"^[0-9]{1,2}:[0-9]{2}$",
+        hint="time_of_day should be in the format hh:mm.",
+        examples=("06:30",),
+    )
+    include_start: bool = field(
+        "Fire at start_time itself also where hours, minutes or days are given and match it.",
+        default=False,
+    )
+    first_run: FirstRun = field(
+        "Without a start_time: run once at once on creation, or wait for the first slot.",
+        default=FirstRun.IMMEDIATE,
+    )
+
+    def __post_init__(self) -> None:
+        """Bring lists into their one order and refuse what contradicts itself."""
+        object.__setattr__(self, "hours", tuple(sorted(self.hours)))
+        object.__setattr__(self, "minutes", tuple(sorted(self.minutes)))
+        object.__setattr__(self, "week_days", tuple(d for d in WeekDay if d in self.week_days))
+        object.__setattr__(self, "month_days", tuple(sorted(self.month_days, key=_last_is_32)))
+        faults = tuple(self._faults())
+        if faults:
+            raise InvalidValue(faults)
+
+    def _faults(self) -> Iterator[Fault]:
+        limit = INTERVAL_LIMITS[self.frequency]
+        if self.interval < 1:
+            yield ("interval",), "Interval must be an integer greater than 0."
+        elif self.interval > limit:
+            yield ("interval",), f"Interval must be at most {limit} for frequency {self.frequency}."
+        yield from self._misplaced()
+        if not all(0 <= hour <= 23 for hour in self.hours):
+            yield ("hours",), "Hours must be between 0 and 23."
+        if not all(0 <= minute <= 59 for minute in self.minutes):
+            yield ("minutes",), "Minutes must be between 0 and 59."
+        if not all(day == -1 or 1 <= day <= 31 for day in self.month_days):
+            yield ("month_days",), "Month days must be between 1 and 31, or -1 for the last day."
+        if self.time_of_day is not None:
+            yield from _time_of_day_faults(self.time_of_day)
+        yield from _window_faults(self.start_time, self.end_time)
+        if self.include_start and self.start_time is None:
+            yield ("include_start",), "include_start needs a start_time."
+
+    def _misplaced(self) -> Iterator[Fault]:
+        by_time = self.frequency in {Frequency.DAY, Frequency.WEEK} or bool(self.month_days)
+        timed = self.time_of_day is not None
+        way_out = " For Month, give month_days too." if self.frequency is Frequency.MONTH else ""
+        if timed and (self.hours or self.minutes):
+            yield ("time_of_day",), "Can not specify time_of_day and hours or minutes."
+        if (self.hours or timed) and not by_time:
+            key = "time_of_day" if timed else "hours"
+            yield (key,), f"Can only specify hours if frequency is Week or Day.{way_out}"
+        if self.minutes and not by_time:
+            yield ("minutes",), f"Can only specify minutes if frequency is Week or Day.{way_out}"
+        if self.week_days and self.frequency is not Frequency.WEEK:
+            yield ("week_days",), "Can only specify week days if frequency is Week."
+        if self.month_days and self.frequency is not Frequency.MONTH:
+            yield ("month_days",), "Can only specify month days if frequency is Month."
+
+
+def _last_is_32(day: int) -> int:
+    return 32 if day == -1 else day
+
+
+def _time_of_day_faults(text: str) -> Iterator[Fault]:
+    match = _TIME_OF_DAY.fullmatch(text)
+    if match is None:
+        yield ("time_of_day",), "time_of_day should be in the format hh:mm."
+        return
+    hour, minute = int(match[1]), int(match[2])
+    if hour > 23:
+        yield ("time_of_day",), "Time of day hour value must be between 0 and 23."
+    if minute > 59:
+        yield ("time_of_day",), "Time of day minute value must be between 0 and 59."
+
+
+def _window_faults(start: datetime | None, end: datetime | None) -> Iterator[Fault]:
+    for key, moment in (("start_time", start), ("end_time", end)):
+        if moment is not None and moment.tzinfo is not None:
+            yield (key,), f"Can not specify tzinfo for {key}, use time_zone instead."
+            return
+    if start is not None and end is not None and end < start:
+        yield ("end_time",), "end_time must not be before start_time."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cron:
+    """Five cron fields: minute, hour, day of month, month, day of week.
+
+    Raises:
+        InvalidValue: start and end contradict each other.
+    """
+
+    TAG: ClassVar[str] = "cron"
+
+    expression: str = field(
+        "Minute, hour, day of month, month, day of week, as in Vixie cron; quote it in YAML.",
+        examples=("*/15 * * * *", "30 6 * * mon-fri"),
+        non_empty=True,
+    )
+    time_zone: str = field(
+        "An IANA zone, or one of the 131 Windows names of Azure ML.",
+        default="UTC",
+        examples=("Europe/Paris",),
+        non_empty=True,
+    )
+    start_time: datetime | None = field(
+        "No fire is due before this wall clock time in time_zone.",
+        default=None,
+        examples=("2026-01-31T09:00:00",),
+    )
+    end_time: datetime | None = field(
+        "The last moment a fire may be due, inclusive, as wall clock in time_zone.",
+        default=None,
+        examples=("2026-12-31T23:59:59",),
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse a window that ends before it starts, and collapse spaces in the expression."""
+        object.__setattr__(self, "expression", " ".join(self.expression.split()))
+        faults = tuple(_window_faults(self.start_time, self.end_time))
+        if faults:
+            raise InvalidValue(faults)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatastoreChange:
+    """A file is added to, or changes in, one directory of a datastore."""
+
+    TAG: ClassVar[str] = "datastore_change"
+
+    datastore: str = field(
+        "The name of the datastore to watch.",
+        pattern=NAME_PATTERN,
+        hint="start with a letter or digit, then letters, digits, - and _",
+        examples=("landing",),
+    )
+    path_on_datastore: str = field(
+        "The directory to watch; only files directly in it count. Empty is the whole top level.",
+        default="",
+        examples=("incoming",),
+    )
+    polling_interval: float = field(
+        "Minutes between two looks at the directory; fractions are allowed.",
+        default=5,
+        minimum=0.01,
+        maximum=72_000,
+        examples=(5,),
+    )
+    data_path_parameter_name: str | None = field(
+        "The pipeline parameter (of type datapath) that receives the changed file's path.",
+        default=None,
+        examples=("input_data",),
+    )
+    settle: timedelta | None = field(
+        "A file counts once it was seen unchanged for so long; 2s by default on a local folder.",
+        default=None,
+        examples=("10s",),
+    )
+    include: tuple[str, ...] = field(
+        "Only file names that match one of these globs count.",
+        default=(),
+        unique=True,
+        examples=(["*.csv"],),
+    )
+    ignore: tuple[str, ...] = field(
+        "File names that match one of these globs never count.",
+        default=(".*", "*.tmp", "*.part"),
+        unique=True,
+        examples=(["*.bak"],),
+    )
+
+    def __post_init__(self) -> None:
+        """Bring the path into its one spelling and refuse one that leaves the datastore."""
+        parts = [part for part in self.path_on_datastore.split("/") if part not in {"", "."}]
+        if ".." in parts:
+            text = "path_on_datastore must stay inside the datastore; remove the '..'"
+            raise InvalidValue([(("path_on_datastore",), text)])
+        object.__setattr__(self, "path_on_datastore", "/".join(parts))
+        object.__setattr__(self, "polling_interval", float(self.polling_interval))
+
+
+Trigger = Recurrence | Cron | DatastoreChange
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Datastore:
+    """A named place files live.
+
+    ``url`` keeps no credentials; a local folder is ``file:///absolute/path``.
+    """
+
+    KIND: ClassVar[str] = "Datastore"
+
+    name: str = field(
+        "Unique in the workspace.",
+        pattern=NAME_PATTERN,
+        hint="start with a letter or digit, then letters, digits, - and _",
+        examples=("landing",),
+    )
+    description: str = field("What lies there, for people.", default="")
+    url: str = field(
+        "Where the files are: file:///absolute/path, or file:relative/path, which is counted from "
+        "the project's folder.",
+        pattern=r"^file:",
+        hint="only local folders are known; write file:///absolute/path or file:relative/path",
+        examples=("file:///data/landing",),
+    )
+    tags: Mapping[str, str] = field("Labels for people and tools.", default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When a pipeline runs, with which parameters, under which experiment.
+
+    ``pipeline`` is a name, ``name@3``, ``name@latest`` or a published pipeline's id.
+    ``experiment_name`` defaults to the schedule's name, ``overlap`` to ``skip`` for clock triggers
+    and ``allow`` for data triggers.
+
+    Raises:
+        InvalidValue: a policy contradicts the trigger.
+    """
+
+    KIND: ClassVar[str] = "Schedule"
+
+    name: str = field(
+        "Unique among the project's schedules.",
+        pattern=NAME_PATTERN,
+        hint="start with a letter or digit, then letters, digits, - and _",
+        examples=("nightly-scoring",),
+    )
+    description: str = field("What it is for, for people.", default="")
+    pipeline: str = field(
+        "The pipeline to run: its name, name@3, name@latest (bound at each fire), or a published "
+        "pipeline's id.",
+        non_empty=True,
+        examples=("batch-scoring", "batch-scoring@3"),
+    )
+    experiment_name: str = field(
+        "The experiment that groups the runs; the schedule's name by default.",
+        default="",
+        examples=("scoring",),
+    )
+    status: Status = field("Active, or Disabled to keep it without firing.", default=Status.ACTIVE)
+    trigger: Trigger = field("What makes it fire: exactly one kind of trigger.")
+    pipeline_parameters: Mapping[str, Scalar] = field(
+        "Values for the pipeline's parameters.",
+        default_factory=dict,
+        examples=({"batch_size": 512},),
+    )
+    continue_on_step_failure: bool | None = field(
+        "Whether steps that do not depend on a failed step still run; the pipeline's own setting "
+        "by default.",
+        default=None,
+    )
+    overlap: Overlap | None = field(
+        "What a fire does while earlier runs are not over: skip by default, allow for data.",
+        default=None,
+    )
+    missed: Missed = field(
+        "Which fires missed while no runner ran are made up for.", default=Missed.LAST
+    )
+    catchup_window: timedelta | None = field(
+        "How far back a missed fire is made up for; the smaller of the period and 1h by default.",
+        default=None,
+        examples=("6h",),
+    )
+    max_catchup: int = field(
+        "How many missed fires are made up for at most.", default=100, minimum=1, maximum=10_000
+    )
+    max_active_runs: int = field(
+        "How many runs may be unfinished at once where overlap is allow; the rest wait.",
+        default=16,
+        minimum=1,
+        maximum=10_000,
+    )
+    tags: Mapping[str, str] = field("Labels for people and tools.", default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Fill in defaults that depend on other fields, and refuse a policy that loses files."""
+        if not self.experiment_name:
+            object.__setattr__(self, "experiment_name", self.name)
+        data = isinstance(self.trigger, DatastoreChange)
+        if self.overlap is None:
+            object.__setattr__(self, "overlap", Overlap.ALLOW if data else Overlap.SKIP)
+        if data and self.overlap in {Overlap.SKIP, Overlap.QUEUE_ONE}:
+            text = (
+                f"overlap: {self.overlap} would drop changed files; "
+                "use allow, queue or cancel_running with datastore_change"
+            )
+            raise InvalidValue([(("overlap",), text)])
