@@ -148,8 +148,8 @@ class Attempt:
 class Progress:
     """What to do next for a run.
 
-    ``start`` are (step, attempt number) pairs that may start now; ``cancel`` are attempts to stop;
-    ``wake_at`` is when a retry becomes due; ``outcome`` and ``reason`` are set once the run is over.
+    ``start`` are (step, attempt number) pairs to start now; ``cancel`` are attempts to stop;
+    ``wake_at`` is when a retry is due; ``outcome`` and ``reason`` are set once the run is over.
     """
 
     start: tuple[tuple[str, int], ...] = ()
