@@ -1,0 +1,345 @@
+"""The ports of a workspace.
+
+Two ports, split by who needs them: :class:`Registry` for plan, apply and the SDK, :class:`Ledger`
+for the runner; one adapter implements both on one database. A plan is given only a
+:class:`RegistryReader`, which has no way to write.
+
+Every write of the registry is compare-and-set on ``revision``. A transaction that is left by an
+exception changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from reconciler.run import Attempt, Fire, Run, RunState
+    from reconciler.schedule import Status
+    from reconciler.workspace.records import (
+        ApplyRecord,
+        Arming,
+        Arrival,
+        CodeTree,
+        DisabledBy,
+        DueTimer,
+        Experiment,
+        FileFacts,
+        Hold,
+        Live,
+        LoggedChange,
+        Owner,
+        Poll,
+        Provenance,
+        PublishedPipeline,
+        RegisteredSchedule,
+        Session,
+        TimerMove,
+        Unfinished,
+        Watch,
+    )
+
+
+class RegistryReader(Protocol):
+    """The registry as a plan sees it: without any way to write."""
+
+    def now(self) -> int:
+        """Give the workspace's present instant, the only clock that decisions use."""
+        ...
+
+    def live(self) -> Live:
+        """Read everything that is registered, in one consistent moment."""
+        ...
+
+    def experiments(self) -> tuple[Experiment, ...]:
+        """List experiments, sorted by name."""
+        ...
+
+    def code(self, digest: str) -> CodeTree:
+        """Read a code snapshot.
+
+        Raises:
+            NotFound: no such snapshot.
+        """
+        ...
+
+    def applies(self, limit: int = 100) -> tuple[ApplyRecord, ...]:
+        """List the newest applies first."""
+        ...
+
+
+class RegistryTransaction(Protocol):
+    """Writes that become visible together, or not at all.
+
+    Raises (every method that takes ``revision``):
+        StalePlan: the object is no longer at that revision.
+    """
+
+    def now(self) -> int:
+        """Give the instant this transaction writes with."""
+        ...
+
+    def live(self) -> Live:
+        """Read everything as this transaction sees it; nobody else can write meanwhile."""
+        ...
+
+    def publish(  # noqa: PLR0913  (a row's worth of facts, all by keyword)
+        self,
+        *,
+        owner: Owner | None,
+        name: str,
+        spec: str,
+        digest: str,
+        code: CodeTree | None,
+        provenance: Provenance,
+    ) -> PublishedPipeline:
+        """Publish a pipeline, or return (and make Active again) the version with that digest."""
+        ...
+
+    def set_pipeline_status(
+        self, pipeline_id: str, revision: int, status: Status, disabled_by: DisabledBy | None
+    ) -> None:
+        """Activate or disable one published version."""
+        ...
+
+    def put_datastore(
+        self,
+        *,
+        owner: Owner | None,
+        name: str,
+        spec: str,
+        provenance: Provenance,
+        revision: int | None,
+    ) -> None:
+        """Register a datastore (``revision`` None) or replace its spec."""
+        ...
+
+    def remove_datastore(self, name: str, revision: int) -> None:
+        """Unregister a datastore."""
+        ...
+
+    def create_schedule(  # noqa: PLR0913  (a row's worth of facts, all by keyword)
+        self,
+        *,
+        owner: Owner | None,
+        name: str,
+        spec: str,
+        pipeline_id: str | None,
+        status: Status,
+        provenance: Provenance,
+        arming: Arming | None,
+    ) -> str:
+        """Register a schedule and return its id; ``arming`` is None for a disabled one."""
+        ...
+
+    def update_schedule(  # noqa: PLR0913  (a row's worth of facts, all by keyword)
+        self,
+        schedule_id: str,
+        revision: int,
+        *,
+        spec: str,
+        pipeline_id: str | None,
+        status: Status,
+        disabled_by: DisabledBy | None,
+        provenance: Provenance,
+    ) -> None:
+        """Replace a schedule's spec, binding and status; its timer and watch stay as they are."""
+        ...
+
+    def arm(self, schedule_id: str, arming: Arming | None) -> None:
+        """Set what wakes the schedule; None takes it out of the timers and off its watch."""
+        ...
+
+    def hold(self, schedule_id: str, hold: Hold | None) -> None:
+        """Set or lift the schedule's hold."""
+        ...
+
+    def record_gap(self, fire: Fire) -> None:
+        """Add the decision row of occurrences that an edit or a pause passed over."""
+        ...
+
+    def ensure_experiment(self, name: str) -> Experiment:
+        """Return the experiment, created on first use."""
+        ...
+
+    def record_apply(self, owner: Owner, provenance: Provenance, summary: str, plan: str) -> None:
+        """Append to the history of applies; ``plan`` is the plan's JSON."""
+        ...
+
+
+class Registry(RegistryReader, Protocol):
+    """The registry for those who may change it."""
+
+    def transaction(self) -> AbstractContextManager[RegistryTransaction]:
+        """Begin writing; commits at the end of the block, rolls back on an exception."""
+        ...
+
+
+class LedgerTransaction(Protocol):
+    """The runner's writes; see :class:`RegistryTransaction` for how a transaction ends."""
+
+    def due_timers(self, now: int, limit: int) -> list[DueTimer]:
+        """Claim timers with ``next_due <= now``, the oldest first, until the transaction ends."""
+        ...
+
+    def arrivals(self, limit: int) -> list[Arrival]:
+        """Claim active, unheld data schedules whose cursor is behind their ready watch's log."""
+        ...
+
+    def changes(self, watch_id: int, after: int, limit: int) -> list[LoggedChange]:
+        """Read the change log from ``after`` (exclusive), in order."""
+        ...
+
+    def schedules(self, ids: Iterable[str]) -> dict[str, RegisteredSchedule]:
+        """Read schedules by id."""
+        ...
+
+    def newest_pipelines(self, names: Iterable[str]) -> dict[str, PublishedPipeline]:
+        """Read the newest Active version of each pipeline name."""
+        ...
+
+    def pipelines(self, ids: Iterable[str]) -> dict[str, PublishedPipeline]:
+        """Read published versions by id."""
+        ...
+
+    def unfinished(self, schedule_ids: Iterable[str]) -> dict[str, Unfinished]:
+        """Count runs that are not over, by schedule; a schedule without any is left out."""
+        ...
+
+    def record_fires(self, fires: Sequence[Fire], runs: Sequence[Run]) -> list[Fire]:
+        """Insert decisions and their runs; a key that exists is left alone, with its run.
+
+        Experiments are created on first use. Returns the fires that were new.
+        """
+        ...
+
+    def move_timers(self, moves: Sequence[TimerMove]) -> None:
+        """Set timers and clear their ``initial`` mark."""
+        ...
+
+    def move_cursors(self, cursors: Mapping[str, int]) -> None:
+        """Set schedules' places in their watch's change log."""
+        ...
+
+    def lift_expired_hold(self, schedule_id: str) -> None:
+        """Remove a hold whose end has been decided about."""
+        ...
+
+    def request_cancel(self, run_ids: Iterable[str], reason: str) -> list[str]:
+        """Ask for runs to be stopped; returns the ids of those that were not over."""
+        ...
+
+    def record_poll(
+        self,
+        poll: Poll,
+        changes: Sequence[LoggedChange],
+        baseline: Sequence[FileFacts] | None,
+    ) -> bool:
+        """Store a poll, its changes in log and snapshot, and move the watch; False if it moved.
+
+        ``baseline`` replaces the snapshot without any change; a poll with an ``error`` touches
+        neither snapshot nor log. Compare-and-set on ``poll_seq``: a poll that lost a race is void.
+        """
+        ...
+
+    def start_runs(self, run_ids: Sequence[str], now: int) -> None:
+        """Move waiting runs to Running under this session's fence."""
+        ...
+
+    def finish_runs(self, ends: Sequence[tuple[str, RunState, str]], now: int) -> None:
+        """Move runs to a final state, with the reason; waiting runs may be ended too."""
+        ...
+
+    def record_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Insert attempts or replace what is known of them."""
+        ...
+
+
+class Ledger(Protocol):
+    """What was decided and what ran."""
+
+    def now(self) -> int:
+        """Give the workspace's present instant."""
+        ...
+
+    def begin_session(self, *, host: str, pid: int, wait: bool) -> Session | None:
+        """Become the runner and take over what earlier sessions left unfinished.
+
+        SQLite allows one runner at a time: with ``wait`` this blocks until the present one is gone,
+        without it returns None. The right is held by an operating system lock, so a killed runner
+        is gone at once.
+        """
+        ...
+
+    def end_session(self) -> None:
+        """Give the right back."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[LedgerTransaction]:
+        """Begin writing as the current session.
+
+        Raises:
+            WorkspaceBusy: somebody else writes for too long.
+            WorkspaceFull: no space is left; nothing was written.
+        """
+        ...
+
+    def next_wake(self) -> int | None:
+        """The earliest next_due, hold end or next_poll, as an instant; None when nothing waits."""
+        ...
+
+    def due_watches(self, now: int) -> list[Watch]:
+        """Watches with at least one active schedule whose ``next_poll`` has come."""
+        ...
+
+    def snapshot(self, watch_id: int) -> dict[bytes, FileFacts]:
+        """Read what a watch last knew of its directory."""
+        ...
+
+    def waiting_runs(self) -> list[Run]:
+        """Runs NotStarted, oldest first."""
+        ...
+
+    def running_runs(self) -> list[Run]:
+        """Runs Running, oldest first."""
+        ...
+
+    def attempts(self, run_ids: Iterable[str]) -> dict[str, list[Attempt]]:
+        """Attempts by run, in the order they were made; a run without any is left out."""
+        ...
+
+    def runs(
+        self,
+        *,
+        schedule_id: str | None = None,
+        states: Sequence[RunState] = (),
+        limit: int = 50,
+    ) -> list[Run]:
+        """List runs, newest first."""
+        ...
+
+    def run(self, prefix: str) -> Run:
+        """Find a run by its id or an unambiguous beginning of it.
+
+        Raises:
+            NotFound: none, or several; the message names them.
+        """
+        ...
+
+    def fires(self, schedule_id: str, limit: int = 50) -> list[Fire]:
+        """List a schedule's decisions, newest due first."""
+        ...
+
+    def polls(self, datastore: str, path: str, limit: int = 50) -> list[Poll]:
+        """List a directory's polls, newest first."""
+        ...
+
+    def watches(self) -> list[Watch]:
+        """List all watches that have an active schedule."""
+        ...
+
+    def submit_run(self, run: Run) -> None:
+        """Record a manual run: its fire (if it belongs to a schedule) and the run, once."""
+        ...
