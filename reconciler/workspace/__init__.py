@@ -1,4 +1,4 @@
 """The live side: the registry (what is declared to run) and the ledger (what was decided and ran).
 
-Ports in ``base``, the values they pass in ``records``, adapters beside them. All instants are microseconds since the epoch.
+Ports in ``base``, the values they pass in ``records``, adapters beside them.
 """

@@ -1,0 +1,1 @@
+"""Where manifests come from: a folder, or a Git work tree. Reads only; concludes nothing."""
