@@ -1,0 +1,1 @@
+"""Desired against registered: a plan is a value. Pure; the same inputs give the same bytes."""

@@ -1,0 +1,138 @@
+"""Whether what is declared fits together: references, parameters and their types.
+
+Every problem is found where the reference stands, with file, line and column.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+from reconciler.pipeline import ParameterType
+from reconciler.plan.bind import Published, bind
+from reconciler.schedule import DatastoreChange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.errors import Problem
+    from reconciler.live import Live
+    from reconciler.manifest.load import Declared
+    from reconciler.pipeline import Pipeline
+    from reconciler.plan.desired import Desired
+    from reconciler.schedule import Schedule
+
+
+def problems(desired: Desired, live: Live) -> tuple[Problem, ...]:
+    """Find every reference that does not resolve, sorted by place."""
+    return tuple(sorted(_problems(desired, live)))
+
+
+def _problems(desired: Desired, live: Live) -> Iterator[Problem]:
+    published = Published(live.pipelines)
+    datastores = {*desired.datastores, *_staying(desired, live)}
+    for pipeline in desired.pipelines.values():
+        for name, parameter in pipeline.value.parameters.items():
+            if parameter.type is ParameterType.DATAPATH and isinstance(parameter.default, str):
+                text = _datapath(parameter.default, datastores)
+                if text:
+                    yield pipeline.problem(text, "parameters", name, "default")
+    for schedule in desired.schedules.values():
+        reference = schedule.value.pipeline
+        binding = bind(reference, desired, published)
+        trigger = schedule.value.trigger
+        if isinstance(trigger, DatastoreChange) and trigger.datastore not in datastores:
+            text = f"datastore '{trigger.datastore}' is {_unknown(trigger.datastore, datastores)}"
+            yield schedule.problem(text, "trigger", trigger.TAG, "datastore")
+        if binding is None:
+            names = {*desired.pipelines, *published.by_name}
+            yield schedule.problem(
+                f"pipeline '{reference}' is {_unknown(reference, names)}", "pipeline"
+            )
+        elif _leaving(binding.name, desired, live):
+            text = f"pipeline '{binding.name}' is no longer declared, but this schedule uses it"
+            yield schedule.problem(f"{text}; declare it again or remove the schedule", "pipeline")
+        else:
+            yield from _parameters(schedule, binding.pipeline, datastores)
+
+
+def _parameters(
+    schedule: Declared[Schedule], pipeline: Pipeline, datastores: set[str]
+) -> Iterator[Problem]:
+    given = schedule.value.pipeline_parameters
+    known = pipeline.parameters
+    for name, value in given.items():
+        here = ("pipeline_parameters", name)
+        if name not in known:
+            yield schedule.problem(
+                f"pipeline '{pipeline.name}' has no parameter '{name}'{_nearest(name, known)}",
+                *here,
+            )
+        elif not known[name].type.accepts(value):
+            text = f"parameter '{name}' of '{pipeline.name}' is of type {known[name].type}"
+            yield schedule.problem(f"{text}, not {_type_name(value)}", *here)
+        elif known[name].type is ParameterType.DATAPATH:
+            text = _datapath(str(value), datastores)
+            if text:
+                yield schedule.problem(text, *here)
+    trigger = schedule.value.trigger
+    path_name = trigger.data_path_parameter_name if isinstance(trigger, DatastoreChange) else None
+    if path_name is not None:
+        yield from _path_parameter(schedule, pipeline, path_name)
+    for name, parameter in known.items():
+        if parameter.default is None and name not in given and name != path_name:
+            text = f"parameter '{name}' of pipeline '{pipeline.name}' has no default"
+            yield schedule.problem(f"{text}; give it in pipeline_parameters", "pipeline_parameters")
+
+
+def _path_parameter(
+    schedule: Declared[Schedule], pipeline: Pipeline, name: str
+) -> Iterator[Problem]:
+    here = ("trigger", DatastoreChange.TAG, "data_path_parameter_name")
+    known = pipeline.parameters
+    if name not in known:
+        text = f"pipeline '{pipeline.name}' has no parameter '{name}'"
+        yield schedule.problem(f"{text}{_nearest(name, known)}", *here)
+    elif known[name].type is not ParameterType.DATAPATH:
+        text = f"parameter '{name}' of '{pipeline.name}' is of type {known[name].type}"
+        yield schedule.problem(f"{text}; it must be datapath to receive a file's path", *here)
+
+
+def _staying(desired: Desired, live: Live) -> Iterator[str]:
+    """Name live datastores that an apply would not remove."""
+    return (store.name for store in live.datastores if store.owner != desired.owner)
+
+
+def _leaving(name: str, desired: Desired, live: Live) -> bool:
+    """Whether an apply would disable this pipeline, because its manifest is gone."""
+    ours = any(p.name == name and p.owner == desired.owner for p in live.pipelines)
+    return ours and name not in desired.pipelines
+
+
+def _datapath(value: str, datastores: set[str]) -> str:
+    """Say what is wrong with ``datastore/relative/path``; empty when nothing is."""
+    store, slash, path = value.partition("/")
+    if not slash or not path:
+        return f"'{value}' is not a data path; write datastore/relative/path"
+    if ".." in path.split("/"):
+        return f"'{value}' leaves its datastore; remove the '..'"
+    if store not in datastores:
+        return f"datastore '{store}' is {_unknown(store, datastores)}"
+    return ""
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    return f"neither declared here nor registered in the workspace{_nearest(name, known)}"
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, sorted(known), n=1)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    names = ", ".join(sorted(known)[:5])
+    return f" (known: {names})" if names else ""
+
+
+def _type_name(value: object) -> str:
+    names = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    return names[type(value)]

@@ -1,0 +1,57 @@
+"""What wakes a schedule, and the row for what an edit or a pause passed over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.plan.spec import spec_value
+from reconciler.run import Decision, Fire
+from reconciler.schedule import DatastoreChange, Schedule
+from reconciler.trigger.compile import compile_trigger
+from reconciler.trigger.decide import gap_key
+from reconciler.workspace.records import Clockwork, Watching
+
+if TYPE_CHECKING:
+    from reconciler.live import RegisteredSchedule
+    from reconciler.workspace.records import Arming
+
+
+def arming(schedule: Schedule, created_at: int, now: int, *, created: bool) -> Arming:
+    """Give what wakes ``schedule`` from ``now`` on.
+
+    ``created`` is True only for a schedule that is being created Active: only then does a
+    recurrence without a start time ask for its one immediate run.
+    """
+    trigger = schedule.trigger
+    if isinstance(trigger, DatastoreChange):
+        return Watching(datastore=trigger.datastore, path=trigger.path_on_datastore)
+    calendar = compile_trigger(trigger, created_at)
+    return Clockwork(
+        next_due=calendar.next_after(now),
+        processed_to=now,
+        initial=created and calendar.initial,
+    )
+
+
+def passed_over(here: RegisteredSchedule, now: int, reason: str) -> Fire | None:
+    """Account for the occurrences up to ``now`` that nobody will decide any more.
+
+    Gives one gap row, or None where there are none; data triggers have none.
+    """
+    trigger = spec_value(Schedule, here.spec).trigger
+    if isinstance(trigger, DatastoreChange) or here.processed_to is None:
+        return None
+    calendar = compile_trigger(trigger, here.created_at)
+    first = calendar.next_after(here.processed_to)
+    if first is None or first > now:
+        return None
+    return Fire(
+        schedule_id=here.id,
+        occurrence_key=gap_key(here.processed_to, now),
+        due_at=first,
+        decided_at=now,
+        decision=Decision.GAP,
+        reason=reason,
+        revision=here.revision,
+        count=calendar.count(here.processed_to, now),
+    )
