@@ -12,7 +12,7 @@ search moves at least to the next change of a zone's offset or to the next month
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from calendar import monthrange
+from calendar import isleap
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -31,6 +31,8 @@ HORIZON = to_instant(datetime(2200, 1, 1, tzinfo=UTC))
 NEVER = 2 * HORIZON
 _LAST_MONTH = 2200 * 12
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_THURSDAY = 3  # 1970-01-01, counted from Monday
+_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 Next = Callable[[int], int | None]
@@ -179,21 +181,20 @@ def monthly(
             if month != present:
                 earliest = 1
             year, index = divmod(month, 12)
-            weekday, length = monthrange(year, index + 1)
-            days = shapes[length, weekday]
+            start = date(year, index + 1, 1).toordinal() - _EPOCH_ORDINAL
+            length = 29 if index == 1 and isleap(year) else _LENGTHS[index]
+            days = shapes[length, (start + _THURSDAY) % 7]
             at = bisect_left(days, earliest)
             if at < len(days):
-                return date(year, index + 1, days[at]).toordinal() - _EPOCH_ORDINAL
+                return start + days[at] - 1
             month = next_month(month + 1)
         return NEVER // DAY
 
     def pattern(wall: int) -> int:
         today, rest = divmod(wall, DAY)
-        day = next_day(today)
+        day = next_day(today if rest < final else today + 1)
         if day == today:
-            if rest < final:
-                return today * DAY + times[bisect_right(times, rest)]
-            day = next_day(today + 1)
+            return today * DAY + times[bisect_right(times, rest)]
         return day * DAY + first
 
     return pattern

@@ -1,0 +1,261 @@
+"""What happens to everything that came due: one decision for each, and none twice."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from reconciler.clock import HOUR, MINUTE, SECOND, iso
+from reconciler.fields import duration_text
+from reconciler.live import Hold
+from reconciler.run import Decision, Kind
+from reconciler.schedule import Missed, Overlap
+from reconciler.trigger.overlap import choose
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.schedule import Schedule
+    from reconciler.trigger.calendar import Calendar
+
+# A due no older than this is on time: a restart at noon must not lose the noon run.
+GRACE = MINUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a schedule says about missed and overlapping fires. ``catchup_window`` in microseconds.
+
+    Without a ``catchup_window`` it is one hour; for ``missed: last`` it is the period, where that
+    is shorter.
+    """
+
+    overlap: Overlap
+    max_active_runs: int = 16
+    missed: Missed = Missed.LAST
+    catchup_window: int | None = None
+    max_catchup: int = 100
+
+    @classmethod
+    def of(cls, schedule: Schedule) -> Policy:
+        """Take the policy out of a schedule."""
+        window = schedule.catchup_window
+        return cls(
+            overlap=schedule.overlap or Overlap.SKIP,
+            max_active_runs=schedule.max_active_runs,
+            missed=schedule.missed,
+            catchup_window=None if window is None else window // timedelta(microseconds=1),
+            max_catchup=schedule.max_catchup,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timer:
+    """Where a schedule stands: all that was due up to ``processed_to`` has been decided.
+
+    ``hold`` is its hold, expired or not, if it was not lifted yet; ``running`` and ``waiting`` are
+    the ids of its unfinished runs, the oldest first.
+    """
+
+    processed_to: int
+    hold: Hold | None = None
+    running: Sequence[str] = ()
+    waiting: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What was decided about the occurrence due at the instant ``due``, and why."""
+
+    due: int
+    decision: Decision
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch of ``count`` occurrences, due from ``first`` to ``last``, that were passed over."""
+
+    first: int
+    last: int
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What to write for one timer.
+
+    ``next_due`` is when to look at it again, None for never. ``decided`` and ``gaps`` are sorted by
+    time. With ``cancel_running`` the schedule's earlier unfinished runs are to be canceled; with
+    ``lift_hold`` its hold is over and accounted for; ``completed`` means nothing will be due again.
+    """
+
+    processed_to: int
+    next_due: int | None
+    decided: tuple[Decided, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    cancel_running: bool = False
+    lift_hold: bool = False
+    completed: bool = False
+
+
+def decide(timer: Timer, calendar: Calendar, policy: Policy, now: int) -> Outcome:
+    """Decide about everything due in the half-open interval (processed_to, now], each once.
+
+    A due no older than ``GRACE`` is on time. Every on-time due launches, as far as the overlap
+    policy lets it. An older one is missed, and ``missed`` says what becomes of it:
+
+    - ``last``: the newest missed one is made up for, if it lies in the catch-up window and nothing
+      newer is due on time, which would do the same work;
+    - ``all``: all that lie in the window are made up for;
+    - ``skip``: none is.
+
+    Missed dues that are not made up for are recorded one by one. At most ``max_catchup`` missed
+    dues are made up for or recorded so, the newest; the older ones become one gap.
+
+    While the schedule is held nothing is decided and the mark stays. Once the hold is over, what
+    was due from its beginning up to, but not at, its end becomes one gap, and what was due before
+    it was missed. When the clock went back behind the mark nothing is decided until it has caught
+    up.
+    """
+    mark, hold = timer.processed_to, timer.hold
+    if hold is not None and hold.active(now):
+        return Outcome(processed_to=mark, next_due=hold.until)
+    if now < mark:
+        return _outcome(calendar, mark)
+    dues: Iterable[int] = calendar.between(mark, now)
+    held = None
+    if hold is not None and hold.until is not None:
+        start, end = max(mark, hold.since - 1), max(mark, hold.until - 1)
+        reason = f"held by {hold.who} until {iso(hold.until)}: {hold.why}"
+        held = _gap(calendar.between(start, end), reason)
+        dues = chain(calendar.between(mark, min(start, end)), calendar.between(end, now))
+    late, on_time, older = _sort(dues, now, policy.max_catchup)
+    made_up, missed = _catch_up(late, calendar, policy, now, newer=bool(on_time))
+    fired, cancel = _overlap(
+        [*made_up, *(Decided(d, Decision.LAUNCH, "") for d in on_time)], timer, policy
+    )
+    return replace(
+        _outcome(calendar, now),
+        decided=tuple(sorted([*missed, *fired], key=lambda one: one.due)),
+        gaps=tuple(sorted((g for g in (older, held) if g), key=lambda gap: gap.first)),
+        cancel_running=cancel,
+        lift_hold=hold is not None,
+    )
+
+
+def _outcome(calendar: Calendar, mark: int) -> Outcome:
+    next_due = calendar.next_after(mark)
+    return Outcome(processed_to=mark, next_due=next_due, completed=next_due is None)
+
+
+def _gap(dues: Iterable[int], reason: str) -> Gap | None:
+    first = last = count = 0
+    for due in dues:
+        first, last, count = first if count else due, due, count + 1
+    return Gap(first, last, count, reason) if count else None
+
+
+def _sort(dues: Iterable[int], now: int, limit: int) -> tuple[list[int], list[int], Gap | None]:
+    """Split into the newest ``limit`` late dues, those on time, and the gap before them."""
+    late: deque[int] = deque()
+    on_time: list[int] = []
+    first = last = count = 0
+    for due in dues:
+        if due >= now - GRACE:
+            on_time.append(due)
+            continue
+        late.append(due)
+        if len(late) > limit:
+            last = late.popleft()
+            first, count = first if count else last, count + 1
+    reason = f"missed: {count} fires older than the {limit} that are looked at (max_catchup)"
+    return list(late), on_time, Gap(first, last, count, reason) if count else None
+
+
+def _catch_up(
+    late: Sequence[int], calendar: Calendar, policy: Policy, now: int, *, newer: bool
+) -> tuple[list[Decided], list[Decided]]:
+    """Split late dues into those made up for and those missed."""
+    made_up, missed = [], []
+    for due in late:
+        age = f"{duration_text(timedelta(seconds=(now - due) // SECOND))} late"
+        last = due == late[-1] and not newer
+        window = _window(due, calendar, policy)
+        rule = f"(missed: {policy.missed})"
+        if policy.missed is Missed.SKIP:
+            missed.append(Decided(due, Decision.MISS, f"missed: {age} {rule}"))
+        elif policy.missed is Missed.LAST and not last:
+            text = f"missed: {age}, and a newer fire stands for it {rule}"
+            missed.append(Decided(due, Decision.MISS, text))
+        elif now - due > window:
+            span = duration_text(timedelta(microseconds=window))
+            text = f"missed: {age}, beyond the catch-up window of {span} {rule}"
+            missed.append(Decided(due, Decision.MISS, text))
+        else:
+            made_up.append(Decided(due, Decision.LAUNCH, f"made up {age} {rule}"))
+    return made_up, missed
+
+
+def _window(due: int, calendar: Calendar, policy: Policy) -> int:
+    if policy.catchup_window is not None:
+        return policy.catchup_window
+    if policy.missed is Missed.ALL:
+        # With the period as its limit, `all` would never make up for more than the last one.
+        return HOUR
+    following = calendar.next_after(due)
+    return HOUR if following is None else min(HOUR, following - due)
+
+
+def _overlap(
+    launches: Sequence[Decided], timer: Timer, policy: Policy
+) -> tuple[list[Decided], bool]:
+    """Apply the overlap policy to fires in the order they were due."""
+    running, waiting = list(timer.running), list(timer.waiting)
+    decided = []
+    cancel = False
+    for fire in launches:
+        if policy.overlap is Overlap.CANCEL_RUNNING and fire is not launches[-1]:
+            # Nothing is started only to be canceled in the same breath.
+            text = f"skipped: the fire due {iso(launches[-1].due)} replaces it"
+            decided.append(Decided(fire.due, Decision.SKIP, f"{text} (overlap: {policy.overlap})"))
+            continue
+        verdict = choose(policy.overlap, policy.max_active_runs, running, waiting)
+        cancel |= verdict.cancel
+        if verdict.decision is Decision.LAUNCH:
+            running.append(f"due {iso(fire.due)}")
+        elif verdict.decision is Decision.QUEUE:
+            waiting.append(f"due {iso(fire.due)}")
+        reason = "; ".join(filter(None, (fire.reason, verdict.reason))) or "on time"
+        decided.append(Decided(fire.due, verdict.decision, reason))
+    return decided, cancel
+
+
+def due_key(due: int) -> str:
+    """Name a fire of the clock by its nominal time."""
+    return f"{Kind.RECURRENCE}:{iso(due)}"
+
+
+def initial_key() -> str:
+    """Name the one immediate run on creation."""
+    return f"{Kind.INITIAL}:"
+
+
+def data_key(watch_id: int, change_seq: int) -> str:
+    """Name the fire of one line of a watch's change log."""
+    return f"{Kind.DATA}:{watch_id}:{change_seq}"
+
+
+def manual_key(token: str) -> str:
+    """Name a run that somebody asked for, by the asker's token."""
+    return f"{Kind.MANUAL}:{token}"
+
+
+def gap_key(first: int, last: int) -> str:
+    """Name a gap by the first and last due time in it."""
+    return f"{Kind.GAP}:{iso(first)}/{iso(last)}"
