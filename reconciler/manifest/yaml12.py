@@ -13,14 +13,6 @@ import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
-from yaml import (
-    AliasEvent,
-    DocumentStartEvent,
-    MappingEndEvent,
-    MappingStartEvent,
-    ScalarEvent,
-    SequenceEndEvent,
-)
 
 from reconciler.errors import Problem
 from reconciler.manifest.syntax import explain, one_line, place_of, shown
@@ -31,6 +23,12 @@ if TYPE_CHECKING:
 # PyYAML's stubs give events no tag, and marks that may be missing; the parser always sets them.
 Event = Any
 Mark = Any
+_ALIAS: Any = yaml.AliasEvent
+_DOCUMENT: Any = yaml.DocumentStartEvent
+_MAPPING: Any = yaml.MappingStartEvent
+_MAPPING_END: Any = yaml.MappingEndEvent
+_SCALAR: Any = yaml.ScalarEvent
+_SEQUENCE_END: Any = yaml.SequenceEndEvent
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -52,6 +50,7 @@ _NUMBER = re.compile(
     r"|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)"
 )
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]")
+NULLS = tuple(word for word, value in _WORDS.items() if value is None)
 _NO_KEYS = frozenset(("", "<<"))
 _NUMBER_STARTS = frozenset("0123456789+-.")
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
@@ -148,7 +147,7 @@ class _Reader:
 
     def _stream(self) -> None:
         self._next()
-        while type(self._next()) is DocumentStartEvent:
+        while type(self._next()) is _DOCUMENT:
             self._anchors.clear()
             event = self._next()
             root = self._node(event, 1)
@@ -164,7 +163,7 @@ class _Reader:
         raise _Stop
 
     def _node(self, event: Event, depth: int) -> Node:
-        if type(event) is AliasEvent:
+        if type(event) is _ALIAS:
             return self._alias(event, depth)
         mark = event.start_mark
         line, column = mark.line + 1, mark.column + 1
@@ -181,10 +180,10 @@ class _Reader:
         return node
 
     def _value(self, event: Event, line: int, column: int, depth: int) -> Node:
-        if type(event) is ScalarEvent:
+        if type(event) is _SCALAR:
             return Node(event.value, line, column, event.style)
         self._dive(event.start_mark, depth)
-        if type(event) is MappingStartEvent:
+        if type(event) is _MAPPING:
             entries = self._entries(depth + 1)
             self._grow(event.start_mark, 2 * len(entries))
             return Node(entries, line, column)
@@ -199,10 +198,10 @@ class _Reader:
         items = []
         while True:
             event = self._next()
-            if type(event) is ScalarEvent and event.tag is None and event.anchor is None:
+            if type(event) is _SCALAR and event.tag is None and event.anchor is None:
                 mark = event.start_mark
                 items.append(Node(event.value, mark.line + 1, mark.column + 1, event.style))
-            elif type(event) is SequenceEndEvent:
+            elif type(event) is _SEQUENCE_END:
                 return items
             else:
                 items.append(self._node(event, depth))
@@ -213,12 +212,12 @@ class _Reader:
         next_event = self._next
         while True:
             event = next_event()
-            if type(event) is MappingEndEvent:
+            if type(event) is _MAPPING_END:
                 return entries
             mark = event.start_mark
             line, column = mark.line + 1, mark.column + 1
             if (
-                type(event) is ScalarEvent
+                type(event) is _SCALAR
                 and event.tag is None
                 and event.anchor is None
                 and event.value not in _NO_KEYS
@@ -227,7 +226,7 @@ class _Reader:
             else:
                 key = self._key(event, line, column, depth)
             event = next_event()
-            if type(event) is ScalarEvent and event.tag is None and event.anchor is None:
+            if type(event) is _SCALAR and event.tag is None and event.anchor is None:
                 mark = event.start_mark
                 node = Node(event.value, mark.line + 1, mark.column + 1, event.style)
             else:

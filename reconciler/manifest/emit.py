@@ -1,0 +1,205 @@
+"""Values to plain data and YAML, in one canonical form, and plain data back to values."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from reconciler.errors import InvalidValue
+from reconciler.fields import duration_text
+from reconciler.manifest.build import builder
+from reconciler.manifest.shape import (
+    Choice,
+    Leaf,
+    ListOf,
+    MapOf,
+    Member,
+    OneOf,
+    Record,
+    Shape,
+    record_of,
+)
+from reconciler.manifest.yaml12 import Node, resolve
+
+if TYPE_CHECKING:
+    from reconciler.manifest.scalars import Faults
+
+T = TypeVar("T")
+Value = Any  # an instance of any declared dataclass
+Path = tuple[str | int, ...]
+
+_WIDTH = 100
+# What needs no quotes anywhere: no indicator, no space at an end, no ': ', no ' #'.
+_PLAIN = re.compile(r"[\w/.$(+-](?:[\w/.$()+=@^~'-]|[ :](?![ #:]|$))*", re.ASCII)
+_UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
+# Lines of text that a literal block (`|`) keeps as they are.
+_BLOCK = re.compile(
+    r"[^\s\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]"
+    r"(?:[^\x00-\x09\x0b-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]*[^\s\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff])?\n?"
+)
+
+
+def to_data(value: Value) -> dict[str, Any]:
+    """Turn a declared value into dicts, lists, texts, numbers and booleans.
+
+    The form is canonical: keys in declaration order, fields at their default left out, enums,
+    times and durations as text, a trigger as ``{tag: {...}}``. Without ``kind``.
+    """
+    return _data(record_of(value.__class__), value)
+
+
+def plain(shape: Shape, value: Any) -> Any:  # noqa: ANN401, PLR0911  (an answer for each shape)
+    """Turn a value of ``shape`` into plain data."""
+    match shape:
+        case Record():
+            return _data(shape, value)
+        case OneOf(records):
+            tag = value.TAG
+            return {tag: _data(records[tag], value)}
+        case ListOf(item):
+            return [plain(item, one) for one in value]
+        case MapOf(item):
+            return {key: plain(item, one) for key, one in value.items()}
+        case Choice():
+            return str(value)
+        case Leaf.MOMENT:
+            return value.isoformat()
+        case Leaf.DURATION:
+            return duration_text(value)
+        case Leaf.NUMBER if value == int(value):
+            return int(value)  # 5 and 5.0 are the same number and get one spelling
+    return value
+
+
+def _data(record: Record, value: object) -> dict[str, Any]:
+    data = {}
+    for member in record.members:
+        part = getattr(value, member.name)
+        if member.required or part != member.default:
+            data[member.name] = plain(member.shape, part)
+    return data
+
+
+def from_data(cls: type[T], data: Mapping[str, Any]) -> T:
+    """Build a value from plain data by the rules of a manifest; ``kind`` may be there or not.
+
+    Raises:
+        InvalidValue: with the path of each fault.
+    """
+    paths: list[Path] = []
+    faults: Faults = []
+    declared: Any = cls
+    value: T = builder(declared)(_node(data, (), paths), faults)
+    if faults:
+        raise InvalidValue((paths[line], message) for line, _, message in faults)
+    return value
+
+
+def _node(data: object, path: Path, paths: list[Path]) -> Node:
+    """Turn plain data into a node; its line is the index of its path in ``paths``."""
+    line = len(paths)
+    paths.append(path)
+    if isinstance(data, Mapping):
+        entries = {}
+        for key, value in data.items():
+            child = _node(value, (*path, str(key)), paths)
+            entries[str(key)] = (child.line, 0, child)
+        return Node(entries, line, 0)
+    if isinstance(data, list | tuple):
+        return Node([_node(one, (*path, at), paths) for at, one in enumerate(data)], line, 0)
+    if isinstance(data, str):
+        return Node(str(data), line, 0, '"')
+    return Node(_scalar(data), line, 0)
+
+
+def _scalar(value: object) -> str:
+    """Write a scalar that is no text as the core schema of YAML 1.2 spells it."""
+    if value is None:
+        return "null"
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf"
+    return repr(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def to_yaml(value: Value, schema: str = "") -> str:
+    """Write the manifest of a declared value; loading it gives the same value again.
+
+    ``schema`` is the path or URL of its JSON Schema, for editors. What the value's class fills in
+    by itself is left out.
+    """
+    record = record_of(value.__class__)
+    full = to_data(value)
+    data = {"kind": record.kind} if record.kind else {}
+    for member in record.members:
+        if member.name in full and not _implied(value, member):
+            data[member.name] = full[member.name]
+    head = [f"# yaml-language-server: $schema={schema}"] if schema else []
+    return "\n".join([*head, *_mapping(data, "")]) + "\n"
+
+
+def _implied(value: Value, member: Member) -> bool:
+    """Tell whether the class gives the field this very value where nothing is written."""
+    if member.required:
+        return False
+    try:
+        return bool(dataclasses.replace(value, **{member.name: member.default}) == value)
+    except InvalidValue:
+        return False
+
+
+def _mapping(data: Mapping[str, Any], indent: str) -> list[str]:
+    lines = []
+    for name, value in data.items():
+        key = _text(name)
+        # A key of more than 1024 characters needs the form that says it is one.
+        start = f"{indent}{key}:" if len(key) < 1_000 else f"{indent}? {key}\n{indent}:"
+        lines += _entry(start, value, indent)
+    return lines
+
+
+def _entry(start: str, value: Any, indent: str) -> list[str]:  # noqa: ANN401  (plain data)
+    """Write a value behind ``start``, a key or a dash, on its line or below it."""
+    if isinstance(value, dict) and value:
+        return [start, *_mapping(value, indent + "  ")]
+    if isinstance(value, list):
+        line = f"{start} [{', '.join(map(_flow, value))}]"
+        if all(isinstance(one, str | int | float) for one in value) and len(line) <= _WIDTH:
+            return [line]
+        return [start, *(line for one in value for line in _item(one, indent + "  "))]
+    if isinstance(value, str) and "\n" in value and _BLOCK.fullmatch(value):
+        sign = "|" if value.endswith("\n") else "|-"
+        body = value.removesuffix("\n").split("\n")
+        return [f"{start} {sign}", *(f"{indent}  {line}" if line else "" for line in body)]
+    return [f"{start} {_flow(value)}"]
+
+
+def _item(value: Any, indent: str) -> list[str]:  # noqa: ANN401  (plain data)
+    if isinstance(value, dict) and value:
+        first, *rest = _mapping(value, indent + "  ")
+        return [f"{indent}- {first.lstrip()}", *rest]
+    return _entry(f"{indent}-", value, indent)
+
+
+def _flow(value: Any) -> str:  # noqa: ANN401  (plain data)
+    if isinstance(value, str):
+        return _text(value)
+    return "{}" if isinstance(value, dict) else _scalar(value)
+
+
+def _text(text: str) -> str:
+    """Write a text on one line, without quotes where nobody could read it as something else."""
+    if _PLAIN.fullmatch(text) and _is_text(text):
+        return text
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", quoted)
+
+
+def _is_text(text: str) -> bool:
+    # Quoted too: what YAML 1.1, which most other tools still speak, reads as a boolean or a number.
+    if text.lower() in {"yes", "no", "on", "off", "y", "n"} or text[0] in "0123456789+-.":
+        return False
+    return isinstance(resolve(text), str)
