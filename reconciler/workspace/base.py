@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         Poll,
         Provenance,
         PublishedPipeline,
+        RegisteredDatastore,
         RegisteredSchedule,
         Session,
         TimerMove,
@@ -234,13 +235,16 @@ class LedgerTransaction(Protocol):
     def record_poll(
         self,
         poll: Poll,
-        changes: Sequence[LoggedChange],
-        baseline: Sequence[FileFacts] | None,
+        changes: Sequence[LoggedChange] = (),
+        *,
+        baseline: Sequence[FileFacts] | None = None,
+        rebased: Sequence[FileFacts] = (),
     ) -> bool:
         """Store a poll, its changes in log and snapshot, and move the watch; False if it moved.
 
-        ``baseline`` replaces the snapshot without any change; a poll with an ``error`` touches
-        neither snapshot nor log. Compare-and-set on ``poll_seq``: a poll that lost a race is void.
+        ``baseline`` replaces the whole snapshot and ``rebased`` single files of it, both without
+        any change; a poll with an ``error`` touches neither snapshot nor log. Compare-and-set on
+        ``poll_seq``: a poll that lost a race is void.
         """
         ...
 
@@ -288,6 +292,10 @@ class Ledger(Protocol):
 
     def next_wake(self) -> int | None:
         """The earliest next_due, hold end or next_poll, as an instant; None when nothing waits."""
+        ...
+
+    def datastores(self) -> dict[str, RegisteredDatastore]:
+        """Read all registered datastores by name."""
         ...
 
     def due_watches(self, now: int) -> list[Watch]:
