@@ -1,0 +1,88 @@
+"""Globs over paths with ``/``: ``*``, ``?`` and ``[...]`` stay within a name, ``**`` spans folders.
+
+As in a shell, a wildcard does not match a name that starts with a dot: ``**/*.yml`` leaves
+``.github`` alone, ``.github/*.yml`` does not.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from typing import TYPE_CHECKING
+
+from reconciler.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# A place is (which glob, how many of its segments are behind us).
+_Places = frozenset[tuple[int, int]]
+
+
+class Globs:
+    """Some globs, stepped through together, one name of a path after the other.
+
+    Raises:
+        SourceError: a glob is empty, absolute, or leaves the project with ``..``.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self.patterns = tuple(patterns)
+        self._segments = [_segments(pattern) for pattern in self.patterns]
+        start = self._spread((number, 0) for number in range(len(self.patterns)))
+        self._after: dict[str, _Places] = {"": start}
+
+    def matching(self, path: str) -> frozenset[str]:
+        """Give the globs that match the file ``path``."""
+        folder, _, name = path.rpartition("/")
+        return frozenset(
+            self.patterns[glob]
+            for glob, place in self._step(self._places(folder), name)
+            if place == len(self._segments[glob])
+        )
+
+    def reaches(self, folder: str) -> bool:
+        """Tell whether a file anywhere below ``folder`` could match."""
+        return any(place < len(self._segments[glob]) for glob, place in self._places(folder))
+
+    def _places(self, folder: str) -> _Places:
+        if folder not in self._after:
+            above, _, name = folder.rpartition("/")
+            self._after[folder] = self._step(self._places(above), name)
+        return self._after[folder]
+
+    def _step(self, places: _Places, name: str) -> _Places:
+        reached = set()
+        for glob, place in places:
+            if place == len(self._segments[glob]):
+                continue
+            segment = self._segments[glob][place]
+            if segment is None:
+                reached |= {(glob, place)} if not name.startswith(".") else set()
+            elif segment.match(name):
+                reached.add((glob, place + 1))
+        return self._spread(reached)
+
+    def _spread(self, places: Iterable[tuple[int, int]]) -> _Places:
+        """Add the places that ``**`` reaches by matching nothing."""
+        reached = set()
+        for glob, first in places:
+            segments, place = self._segments[glob], first
+            reached.add((glob, place))
+            while place < len(segments) and segments[place] is None:
+                place += 1
+                reached.add((glob, place))
+        return frozenset(reached)
+
+
+def _segments(pattern: str) -> tuple[re.Pattern[str] | None, ...]:
+    names = [name for name in pattern.split("/") if name not in {"", "."}]
+    if pattern.startswith("/") or ".." in names or not names:
+        text = f"include {pattern!r} is not a glob within the project"
+        raise SourceError(f"{text}; write for example manifests/*.yml")
+    return tuple(None if name == "**" else _name(name) for name in names)
+
+
+def _name(glob: str) -> re.Pattern[str]:
+    visible = "" if glob.startswith(".") else r"(?!\.)"
+    return re.compile(visible + fnmatch.translate(glob))
