@@ -1,0 +1,11 @@
+"""A workspace in an SQL database: SQLite now, in tables that PostgreSQL can hold too.
+
+The law here: whatever belongs together is one transaction; what a writer read still holds when it
+commits; no state of a run moves but under the newest runner's fence. SQLAlchemy is imported here
+and nowhere else.
+"""
+
+from reconciler.workspace.sql.migrate import migrate
+from reconciler.workspace.sql.open import SqlWorkspace, open_workspace
+
+__all__ = ["SqlWorkspace", "migrate", "open_workspace"]

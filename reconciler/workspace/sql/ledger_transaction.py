@@ -1,0 +1,333 @@
+"""The runner's writes. What happens at every fire goes straight to the driver, in batches."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select, update
+
+from reconciler.errors import WorkspaceError
+from reconciler.run import RunState
+from reconciler.schedule import Status
+from reconciler.workspace.records import Arrival, DueTimer, Unfinished, WatchState
+from reconciler.workspace.sql import rows
+from reconciler.workspace.sql.statements import SCHEDULES, among
+from reconciler.workspace.sql.tables import (
+    UNFINISHED,
+    changes,
+    cursors,
+    holds,
+    pipelines,
+    polls,
+    schedules,
+    watches,
+)
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import Connection
+
+    from reconciler.run import Attempt, Fire, Run
+    from reconciler.workspace.records import (
+        FileFacts,
+        LoggedChange,
+        Poll,
+        PublishedPipeline,
+        RegisteredSchedule,
+        TimerMove,
+    )
+
+
+def _into(table: str, columns: Sequence[str], rest: str = "") -> str:
+    marks = ", ".join("?" * len(columns))
+    names = ", ".join(columns)
+    return f"INSERT INTO {table} ({names}) VALUES ({marks}) {rest}"  # noqa: S608  (constants)
+
+
+_DUE = """
+SELECT timers.schedule_id, revision, next_due, processed_to, initial
+FROM timers LEFT JOIN holds ON holds.schedule_id = timers.schedule_id
+WHERE next_due <= ? AND (holds.schedule_id IS NULL OR holds.until <= ?)
+ORDER BY next_due, timers.schedule_id LIMIT ?
+"""
+_MOVE = "UPDATE timers SET next_due = ?, processed_to = ?, initial = FALSE WHERE schedule_id = ?"
+_MOVE_CURSOR = "UPDATE cursors SET cursor = ? WHERE schedule_id = ?"
+_NEW_FIRE = _into("fires", rows.FIRE_FIELDS, "ON CONFLICT DO NOTHING")
+_NEW_RUN = _into("runs", rows.RUN_FIELDS, "ON CONFLICT (id) DO NOTHING")
+_OPEN = f"""
+SELECT schedule_id, id, state FROM runs
+WHERE {UNFINISHED} AND schedule_id IN (SELECT value FROM json_each(?)) ORDER BY seq
+"""  # noqa: S608  (a constant)
+_START = """
+UPDATE runs SET state = 'Running', started_at = ?, fence = ? WHERE id = ? AND state = 'NotStarted'
+"""
+_FINISH = f"""
+UPDATE runs SET state = ?, reason = ?, ended_at = ?, fence = ? WHERE id = ? AND {UNFINISHED}
+"""  # noqa: S608  (a constant)
+_CANCEL = f"""
+UPDATE runs SET cancel_requested = coalesce(cancel_requested, ?) WHERE id = ? AND {UNFINISHED}
+"""  # noqa: S608  (a constant)
+_ATTEMPT = _into(
+    "attempts",
+    (*rows.ATTEMPT_FIELDS, "fence"),
+    """ON CONFLICT (run_id, step, number) DO UPDATE SET
+    state = excluded.state, reason = excluded.reason, exit_code = excluded.exit_code,
+    created_at = excluded.created_at, started_at = excluded.started_at,
+    ended_at = excluded.ended_at, fence = excluded.fence""",
+)
+_FILE = _into(
+    "files",
+    ("watch_id", "name", "size", "mtime_ns", "inode"),
+    """ON CONFLICT (watch_id, name) DO UPDATE SET
+    size = excluded.size, mtime_ns = excluded.mtime_ns, inode = excluded.inode""",
+)
+_CHANGE = _into("changes", [column.name for column in changes.c])
+
+
+class SqlLedgerTransaction:
+    """A :class:`~reconciler.workspace.base.LedgerTransaction`: one SQL transaction.
+
+    ``fence`` is None where no session was begun; ``known_experiments`` are names that certainly
+    exist, ``new_experiments`` those that this transaction makes sure of.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        raw: sqlite3.Connection,
+        now: int,
+        fence: int | None,
+        known_experiments: set[str],
+    ) -> None:
+        self._connection = connection
+        self._raw = raw
+        self._now = now
+        self._fence = fence
+        self._known_experiments = known_experiments
+        self.new_experiments: set[str] = set()
+
+    def due_timers(self, now: int, limit: int) -> list[DueTimer]:
+        """Claim timers with ``next_due <= now``, the oldest first, until the transaction ends.
+
+        A held schedule's timer waits; once the hold's end has come the timer is claimed as usual.
+        """
+        return [
+            DueTimer(
+                schedule_id=schedule_id,
+                revision=revision,
+                next_due=next_due,
+                processed_to=processed_to,
+                initial=bool(initial),
+            )
+            for schedule_id, revision, next_due, processed_to, initial in self._raw.execute(
+                _DUE, (now, now, limit)
+            )
+        ]
+
+    def arrivals(self, limit: int) -> list[Arrival]:
+        """Claim active, unheld data schedules whose cursor is behind their ready watch's log."""
+        query = (
+            select(
+                cursors.c.schedule_id, schedules.c.revision, cursors.c.watch_id, cursors.c.cursor
+            )
+            .join(watches, watches.c.id == cursors.c.watch_id)
+            .join(schedules, schedules.c.id == cursors.c.schedule_id)
+            .outerjoin(holds, holds.c.schedule_id == schedules.c.id)
+            .where(
+                watches.c.state == WatchState.READY.value,
+                watches.c.change_seq > cursors.c.cursor,
+                schedules.c.status == Status.ACTIVE.value,
+                holds.c.schedule_id.is_(None) | (holds.c.until <= self._now),
+            )
+            .order_by(cursors.c.schedule_id)
+            .limit(limit)
+        )
+        return [
+            Arrival(schedule_id=schedule_id, revision=revision, watch_id=watch_id, cursor=cursor)
+            for schedule_id, revision, watch_id, cursor in self._connection.execute(query)
+        ]
+
+    def changes(self, watch_id: int, after: int, limit: int) -> list[LoggedChange]:
+        """Read the change log from ``after`` (exclusive), in order."""
+        query = (
+            select(changes)
+            .where(changes.c.watch_id == watch_id, changes.c.seq > after)
+            .order_by(changes.c.seq)
+            .limit(limit)
+        )
+        return list(map(rows.change, self._connection.execute(query)))
+
+    def schedules(self, ids: Iterable[str]) -> dict[str, RegisteredSchedule]:
+        """Read schedules by id."""
+        found = self._connection.execute(SCHEDULES.where(schedules.c.id.in_(among(ids))))
+        return {schedule.id: schedule for schedule in map(rows.schedule, found)}
+
+    def newest_pipelines(self, names: Iterable[str]) -> dict[str, PublishedPipeline]:
+        """Read the newest Active version of each pipeline name."""
+        query = (
+            select(pipelines)
+            .where(pipelines.c.name.in_(among(names)), pipelines.c.status == Status.ACTIVE.value)
+            .order_by(pipelines.c.version)
+        )
+        found = map(rows.pipeline, self._connection.execute(query))
+        return {pipeline.name: pipeline for pipeline in found}
+
+    def pipelines(self, ids: Iterable[str]) -> dict[str, PublishedPipeline]:
+        """Read published versions by id."""
+        found = self._connection.execute(select(pipelines).where(pipelines.c.id.in_(among(ids))))
+        return {pipeline.id: pipeline for pipeline in map(rows.pipeline, found)}
+
+    def unfinished(self, schedule_ids: Iterable[str]) -> dict[str, Unfinished]:
+        """Count runs that are not over, by schedule; a schedule without any is left out."""
+        found: dict[str, tuple[list[str], list[str]]] = {}
+        for schedule_id, run_id, state in self._raw.execute(
+            _OPEN, (json.dumps(list(schedule_ids)),)
+        ):
+            running, waiting = found.setdefault(schedule_id, ([], []))
+            (running if state == RunState.RUNNING.value else waiting).append(run_id)
+        return {
+            schedule_id: Unfinished(running=tuple(running), waiting=tuple(waiting))
+            for schedule_id, (running, waiting) in found.items()
+        }
+
+    def record_fires(self, fires: Sequence[Fire], runs: Sequence[Run]) -> list[Fire]:
+        """Insert decisions and their runs; a key that exists is left alone, with its run.
+
+        Experiments are created on first use. Returns the fires that were new.
+        """
+        new = self._insert_fires(fires)
+        if len(new) < len(fires):
+            ids = {fire.run_id for fire in new}
+            runs = [run for run in runs if run.id in ids]
+        self.insert_runs(runs)
+        return new
+
+    def insert_runs(self, runs: Sequence[Run]) -> None:
+        """Insert runs that have no fire, or whose fire is new; a run that exists is left alone."""
+        self._ensure_experiments({run.experiment_name for run in runs})
+        self._raw.executemany(_NEW_RUN, map(rows.run_values, runs))
+
+    def move_timers(self, moves: Sequence[TimerMove]) -> None:
+        """Set timers and clear their ``initial`` mark."""
+        self._raw.executemany(
+            _MOVE, [(move.next_due, move.processed_to, move.schedule_id) for move in moves]
+        )
+
+    def move_cursors(self, cursors: Mapping[str, int]) -> None:
+        """Set schedules' places in their watch's change log."""
+        self._raw.executemany(
+            _MOVE_CURSOR, [(cursor, schedule_id) for schedule_id, cursor in cursors.items()]
+        )
+
+    def lift_expired_hold(self, schedule_id: str) -> None:
+        """Remove a hold whose end has been decided about; one that lasts stays."""
+        self._connection.execute(
+            delete(holds).where(holds.c.schedule_id == schedule_id, holds.c.until <= self._now)
+        )
+
+    def request_cancel(self, run_ids: Iterable[str], reason: str) -> list[str]:
+        """Ask for runs to be stopped; returns the ids of those that were not over.
+
+        The first reason stays. This needs no session: whoever asks is not the runner.
+        """
+        reason = rows.plain(reason)
+        return [
+            run_id for run_id in run_ids if self._raw.execute(_CANCEL, (reason, run_id)).rowcount
+        ]
+
+    def record_poll(
+        self,
+        poll: Poll,
+        changes: Sequence[LoggedChange] = (),
+        *,
+        baseline: Sequence[FileFacts] | None = None,
+        rebased: Sequence[FileFacts] = (),
+    ) -> bool:
+        """Store a poll, its changes in log and snapshot, and move the watch; False if it moved.
+
+        ``baseline`` replaces the whole snapshot and ``rebased`` single files of it, both without
+        any change; a poll with an ``error`` touches neither snapshot nor log. Compare-and-set on
+        ``poll_seq``: a poll that lost a race is void.
+        """
+        failed = bool(poll.error)
+        moved = update(watches).where(
+            watches.c.id == poll.watch_id, watches.c.poll_seq == poll.poll_seq - 1
+        )
+        if failed:
+            moved = moved.values(failures=watches.c.failures + 1)
+        else:
+            moved = moved.values(failures=0, state=poll.state.value)
+            if changes:
+                moved = moved.values(change_seq=max(change.seq for change in changes))
+        moved = moved.values(poll_seq=poll.poll_seq, next_poll=poll.next_poll)
+        if self._connection.execute(moved).rowcount == 0:
+            return False
+        self._connection.execute(insert(polls).values(rows.poll_values(poll)))
+        if failed:
+            return True
+        if baseline is not None:
+            self._raw.execute("DELETE FROM files WHERE watch_id = ?", (poll.watch_id,))
+        known = [*(baseline or ()), *rebased]
+        self._raw.executemany(_FILE, (rows.file_values(poll.watch_id, file) for file in known))
+        for change in changes:
+            self._raw.execute(_CHANGE, rows.change_values(change))
+            if change.change == "deleted":
+                self._raw.execute(
+                    "DELETE FROM files WHERE watch_id = ? AND name = ?",
+                    (change.watch_id, change.file.name),
+                )
+            else:
+                self._raw.execute(_FILE, rows.file_values(change.watch_id, change.file))
+        return True
+
+    def start_runs(self, run_ids: Sequence[str], now: int) -> None:
+        """Move waiting runs to Running under this session's fence."""
+        fence = self._own_fence()
+        self._raw.executemany(_START, [(now, fence, run_id) for run_id in run_ids])
+
+    def finish_runs(self, ends: Sequence[tuple[str, RunState, str]], now: int) -> None:
+        """Move runs to a final state, with the reason; waiting runs may be ended too."""
+        fence = self._own_fence()
+        self._raw.executemany(
+            _FINISH,
+            [(state.value, rows.plain(reason), now, fence, run) for run, state, reason in ends],
+        )
+
+    def record_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Insert attempts or replace what is known of them."""
+        fence = self._own_fence()
+        self._raw.executemany(
+            _ATTEMPT, [(*rows.attempt_values(attempt), fence) for attempt in attempts]
+        )
+
+    def _own_fence(self) -> int:
+        if self._fence is None:
+            raise WorkspaceError("only a runner moves runs: begin a session first")
+        return self._fence
+
+    def _insert_fires(self, fires: Sequence[Fire]) -> list[Fire]:
+        values = [rows.fire_values(fire) for fire in fires]
+        self._raw.execute("SAVEPOINT fires")
+        if self._raw.executemany(_NEW_FIRE, values).rowcount != len(fires):
+            # Seldom: some were decided before. Only one by one does the driver tell which.
+            self._raw.execute("ROLLBACK TO fires")
+            fires = [
+                fire
+                for fire, row in zip(fires, values, strict=True)
+                if self._raw.execute(_NEW_FIRE, row).rowcount
+            ]
+        self._raw.execute("RELEASE fires")
+        return list(fires)
+
+    def _ensure_experiments(self, names: set[str]) -> None:
+        missing = names - self._known_experiments - self.new_experiments
+        self._raw.executemany(
+            "INSERT INTO experiments (id, name, created_at) VALUES (?, ?, ?)"
+            " ON CONFLICT (name) DO NOTHING",
+            [(str(uuid.uuid4()), name, self._now) for name in sorted(missing)],
+        )
+        self.new_experiments |= missing

@@ -1,0 +1,114 @@
+"""The schema's revisions. Only creating a workspace and ``workspace migrate`` change a schema."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import inspect
+
+from reconciler.errors import NotFound, SchemaMismatch, WorkspaceBusy, WorkspaceError
+from reconciler.workspace.sql.connection import Database
+from reconciler.workspace.sql.lock import RunnerLock
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+# Oldest first. A test holds this list and the files in migrations/versions together, so that
+# opening a workspace need not load Alembic.
+REVISIONS = ("0001", "0002")
+HEAD = REVISIONS[-1]
+
+
+def create(path: str) -> None:
+    """Make a new workspace at ``path``, whole or not at all; one that appears meanwhile stays.
+
+    Raises:
+        WorkspaceError: the folder cannot be made or written.
+    """
+    target = Path(path).absolute()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".workspace-", dir=target.parent) as scratch:
+            new = Path(scratch, "new.db")
+            with closing(sqlite3.connect(new)) as raw:
+                raw.execute("PRAGMA journal_mode=WAL")
+            database = Database(str(new))
+            try:
+                with database.writing() as connection:
+                    upgrade(connection, HEAD)
+            finally:
+                database.close()
+            with suppress(FileExistsError):
+                os.link(new, target)
+    except OSError as error:
+        raise WorkspaceError(f"{path} cannot be created: {error.strerror}") from error
+
+
+def upgrade(connection: Connection, revision: str) -> None:
+    """Bring the schema behind ``connection`` to ``revision``, inside its transaction."""
+    from alembic import command  # noqa: PLC0415  (slow to import, and seldom needed)
+    from alembic.config import Config  # noqa: PLC0415  (the same)
+
+    config = Config()
+    config.set_main_option(
+        "script_location", str(Path(__file__).parent / "migrations").replace("%", "%%")
+    )
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
+
+
+def migrate(path: str) -> tuple[str, str]:
+    """Bring the workspace at ``path`` to this program's schema; give the revisions before, after.
+
+    Raises:
+        NotFound: there is no workspace.
+        SchemaMismatch: a newer program wrote it.
+        WorkspaceBusy: a runner is at work on it.
+    """
+    if not Path(path).exists():
+        raise NotFound(f"no workspace at {path}; `reconciler apply` creates it")
+    lock = RunnerLock(f"{path}.runner.lock")
+    if not lock.acquire(wait=False):
+        raise WorkspaceBusy(f"a runner is at work on {path}; stop it, then migrate")
+    database = Database(path)
+    try:
+        with database.writing() as connection:
+            before = _known_revision(connection, path)
+            upgrade(connection, HEAD)
+    finally:
+        database.close()
+        lock.release()
+    return before, HEAD
+
+
+def check(database: Database) -> None:
+    """Refuse a workspace that another version of this program wrote.
+
+    Raises:
+        SchemaMismatch: it is older and must be migrated, or newer.
+        WorkspaceError: it is not a workspace.
+    """
+    with database.reading() as connection:
+        revision = _known_revision(connection, database.path)
+    if revision != HEAD:
+        raise SchemaMismatch(
+            f"{database.path} has schema {revision} and this program needs {HEAD}: "
+            "run `reconciler workspace migrate`"
+        )
+
+
+def _known_revision(connection: Connection, path: str) -> str:
+    if not inspect(connection).has_table("alembic_version"):
+        raise WorkspaceError(f"{path} is a database but not a workspace")
+    revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    if revision not in REVISIONS:
+        raise SchemaMismatch(
+            f"{path} has schema {revision}, which was written by a newer version of reconciler: "
+            "install that version"
+        )
+    return str(revision)

@@ -1,0 +1,14 @@
+"""How Alembic runs: on the connection it is given, inside that connection's transaction."""
+
+from alembic import context
+
+from reconciler.workspace.sql.tables import metadata
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    render_as_batch=True,
+    transactional_ddl=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,443 @@
+"""The registry on SQL: what is declared to run."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, exists, func, insert, select, update
+
+from reconciler.errors import NotFound, StalePlan
+from reconciler.schedule import Status
+from reconciler.workspace.records import (
+    Clockwork,
+    CodeTree,
+    Experiment,
+    PublishedPipeline,
+    Watching,
+    WatchState,
+)
+from reconciler.workspace.sql import rows, statements
+from reconciler.workspace.sql.statements import insert_missing
+from reconciler.workspace.sql.tables import (
+    applies,
+    blobs,
+    cursors,
+    datastores,
+    experiments,
+    fires,
+    holds,
+    pipelines,
+    schedules,
+    timers,
+    trees,
+    watches,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection, Delete, Select, Update
+
+    from reconciler.clock import Clock
+    from reconciler.run import Fire
+    from reconciler.workspace.records import (
+        ApplyRecord,
+        Arming,
+        DisabledBy,
+        Hold,
+        Live,
+        Owner,
+        Provenance,
+    )
+    from reconciler.workspace.sql.connection import Database
+
+
+class SqlRegistry:
+    """A :class:`~reconciler.workspace.base.Registry` on one SQL database."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    def now(self) -> int:
+        """Give the present instant; SQLite has no better clock than the machine's."""
+        return self._clock.now()
+
+    def live(self) -> Live:
+        """Read everything that is registered, in one consistent moment."""
+        with self._database.reading() as connection:
+            return statements.live(connection)
+
+    def experiments(self) -> tuple[Experiment, ...]:
+        """List experiments, sorted by name."""
+        with self._database.reading() as connection:
+            found = connection.execute(select(experiments).order_by(experiments.c.name))
+            return tuple(map(rows.experiment, found))
+
+    def code(self, digest: str) -> CodeTree:
+        """Read a code snapshot.
+
+        Raises:
+            NotFound: no such snapshot.
+        """
+        with self._database.reading() as connection:
+            text = connection.scalar(select(trees.c.entries).where(trees.c.digest == digest))
+            if text is None:
+                raise NotFound(f"no code snapshot {digest}")
+            entries = json.loads(text)
+            wanted = statements.among(blob for _, _, blob in entries)
+            found = connection.execute(
+                select(blobs.c.digest, blobs.c.data).where(blobs.c.digest.in_(wanted))
+            )
+            data = dict(found.tuples())
+        return CodeTree(
+            digest=digest, entries=tuple((path, mode, data[blob]) for path, mode, blob in entries)
+        )
+
+    def applies(self, limit: int = 100) -> tuple[ApplyRecord, ...]:
+        """List the newest applies first."""
+        with self._database.reading() as connection:
+            found = connection.execute(select(applies).order_by(applies.c.id.desc()).limit(limit))
+            return tuple(map(rows.apply_record, found))
+
+    @contextmanager
+    def transaction(self) -> Iterator[SqlRegistryTransaction]:
+        """Begin writing; commits at the end of the block, rolls back on an exception."""
+        with self._database.writing() as connection:
+            yield SqlRegistryTransaction(connection, self._clock.now())
+
+
+class SqlRegistryTransaction:
+    """A :class:`~reconciler.workspace.base.RegistryTransaction`: one SQL transaction."""
+
+    def __init__(self, connection: Connection, now: int) -> None:
+        self._connection = connection
+        self._now = now
+
+    def now(self) -> int:
+        """Give the instant this transaction writes with."""
+        return self._now
+
+    def live(self) -> Live:
+        """Read everything as this transaction sees it; nobody else can write meanwhile."""
+        return statements.live(self._connection)
+
+    def publish(  # noqa: PLR0913  (the port's)
+        self,
+        *,
+        owner: Owner | None,
+        name: str,
+        spec: str,
+        digest: str,
+        code: CodeTree | None,
+        provenance: Provenance,
+    ) -> PublishedPipeline:
+        """Publish a pipeline, or return (and make Active again) the version with that digest.
+
+        A version that is returned keeps the owner and provenance of its first publication.
+        """
+        same = select(pipelines).where(pipelines.c.name == name, pipelines.c.digest == digest)
+        found = self._connection.execute(same).first()
+        if found is not None:
+            known = rows.pipeline(found)
+            if known.status is not Status.ACTIVE:
+                self.set_pipeline_status(known.id, known.revision, Status.ACTIVE, None)
+            return rows.pipeline(self._connection.execute(same).one())
+        if code is not None:
+            self._store(code)
+        newest = select(func.coalesce(func.max(pipelines.c.version), 0))
+        version = self._connection.scalar(newest.where(pipelines.c.name == name)) or 0
+        self._connection.execute(
+            insert(pipelines).values(
+                id=str(uuid.uuid4()),
+                name=name,
+                version=version + 1,
+                spec=spec,
+                digest=digest,
+                code_digest=code.digest if code else None,
+                status=Status.ACTIVE.value,
+                created_at=self._now,
+                revision=1,
+                **rows.owner_columns(owner),
+                **rows.source_columns(provenance),
+            )
+        )
+        return rows.pipeline(self._connection.execute(same).one())
+
+    def set_pipeline_status(
+        self, pipeline_id: str, revision: int, status: Status, disabled_by: DisabledBy | None
+    ) -> None:
+        """Activate or disable one published version."""
+        mine = pipelines.c.id == pipeline_id
+        self._swap(
+            update(pipelines)
+            .where(mine, pipelines.c.revision == revision)
+            .values(
+                status=status.value,
+                disabled_by=disabled_by and disabled_by.value,
+                revision=revision + 1,
+            ),
+            revision,
+            f"pipeline {pipeline_id}",
+            select(pipelines.c.name, pipelines.c.revision).where(mine),
+        )
+
+    def put_datastore(
+        self,
+        *,
+        owner: Owner | None,
+        name: str,
+        spec: str,
+        provenance: Provenance,
+        revision: int | None,
+    ) -> None:
+        """Register a datastore (``revision`` None) or replace its spec."""
+        values: dict[str, Any] = {
+            "spec": spec,
+            **rows.owner_columns(owner),
+            **rows.source_columns(provenance),
+        }
+        if revision is None:
+            new = insert_missing(datastores).values(
+                name=name, created_at=self._now, revision=1, **values
+            )
+            if self._connection.execute(new).rowcount == 0:
+                raise StalePlan(f"datastore '{name}' is registered by now: plan again")
+            return
+        self._swap(
+            update(datastores)
+            .where(datastores.c.name == name, datastores.c.revision == revision)
+            .values(revision=revision + 1, **values),
+            revision,
+            f"datastore '{name}'",
+            select(datastores.c.name, datastores.c.revision).where(datastores.c.name == name),
+        )
+
+    def remove_datastore(self, name: str, revision: int) -> None:
+        """Unregister a datastore."""
+        self._swap(
+            delete(datastores).where(datastores.c.name == name, datastores.c.revision == revision),
+            revision,
+            f"datastore '{name}'",
+            select(datastores.c.name, datastores.c.revision).where(datastores.c.name == name),
+        )
+
+    def create_schedule(  # noqa: PLR0913  (the port's)
+        self,
+        *,
+        owner: Owner | None,
+        name: str,
+        spec: str,
+        pipeline_id: str | None,
+        status: Status,
+        provenance: Provenance,
+        arming: Arming | None,
+    ) -> str:
+        """Register a schedule and return its id; ``arming`` is None for a disabled one.
+
+        Raises:
+            StalePlan: the owner has a schedule of that name by now.
+        """
+        schedule_id = str(uuid.uuid4())
+        new = insert_missing(schedules).values(
+            id=schedule_id,
+            name=name,
+            spec=spec,
+            pipeline_id=pipeline_id,
+            status=status.value,
+            created_at=self._now,
+            updated_at=self._now,
+            revision=1,
+            **rows.owner_columns(owner),
+            **rows.source_columns(provenance),
+        )
+        if self._connection.execute(new).rowcount == 0:
+            raise StalePlan(f"schedule '{name}' of {owner} is registered by now: plan again")
+        if arming is not None:
+            self.arm(schedule_id, arming)
+        return schedule_id
+
+    def update_schedule(  # noqa: PLR0913  (the port's)
+        self,
+        schedule_id: str,
+        revision: int,
+        *,
+        spec: str,
+        pipeline_id: str | None,
+        status: Status,
+        disabled_by: DisabledBy | None,
+        provenance: Provenance,
+    ) -> None:
+        """Replace a schedule's spec, binding and status; its timer and watch stay as they are."""
+        mine = schedules.c.id == schedule_id
+        self._swap(
+            update(schedules)
+            .where(mine, schedules.c.revision == revision)
+            .values(
+                spec=spec,
+                pipeline_id=pipeline_id,
+                status=status.value,
+                disabled_by=disabled_by and disabled_by.value,
+                updated_at=self._now,
+                revision=revision + 1,
+                **rows.source_columns(provenance),
+            ),
+            revision,
+            f"schedule {schedule_id}",
+            select(schedules.c.name, schedules.c.revision).where(mine),
+        )
+        # The timer carries a copy, so that claiming it needs no look at the wide table.
+        self._connection.execute(
+            update(timers).where(timers.c.schedule_id == schedule_id).values(revision=revision + 1)
+        )
+
+    def arm(self, schedule_id: str, arming: Arming | None) -> None:
+        """Set what wakes the schedule; None takes it out of the timers and off its watch.
+
+        ``initial`` makes the timer due at once, whatever its ``next_due``.
+
+        Raises:
+            NotFound: no such schedule.
+        """
+        revision = self._revision(schedule_id)
+        watch = self._join(arming) if isinstance(arming, Watching) else None
+        self._connection.execute(delete(timers).where(timers.c.schedule_id == schedule_id))
+        self._connection.execute(delete(cursors).where(cursors.c.schedule_id == schedule_id))
+        if watch is not None:
+            watch_id, change_seq = watch
+            self._connection.execute(
+                insert(cursors).values(
+                    schedule_id=schedule_id, watch_id=watch_id, cursor=change_seq
+                )
+            )
+        if isinstance(arming, Clockwork):
+            due = arming.next_due
+            if arming.initial:
+                due = self._now if due is None else min(due, self._now)
+            self._connection.execute(
+                insert(timers).values(
+                    schedule_id=schedule_id,
+                    revision=revision,
+                    next_due=due,
+                    processed_to=arming.processed_to,
+                    initial=arming.initial,
+                )
+            )
+
+    def hold(self, schedule_id: str, hold: Hold | None) -> None:
+        """Set or lift the schedule's hold.
+
+        Raises:
+            NotFound: no such schedule.
+        """
+        self._revision(schedule_id)
+        self._connection.execute(delete(holds).where(holds.c.schedule_id == schedule_id))
+        if hold is not None:
+            self._connection.execute(
+                insert(holds).values(
+                    schedule_id=schedule_id,
+                    who=rows.plain(hold.who),
+                    why=rows.plain(hold.why),
+                    since=hold.since,
+                    until=hold.until,
+                )
+            )
+
+    def record_gap(self, fire: Fire) -> None:
+        """Add the decision row of occurrences that an edit or a pause passed over."""
+        values = dict(zip(rows.FIRE_FIELDS, rows.fire_values(fire), strict=True))
+        self._connection.execute(insert_missing(fires).values(values))
+
+    def ensure_experiment(self, name: str) -> Experiment:
+        """Return the experiment, created on first use."""
+        self._connection.execute(
+            insert_missing(experiments).values(
+                id=str(uuid.uuid4()), name=name, created_at=self._now
+            )
+        )
+        found = select(experiments).where(experiments.c.name == name)
+        return rows.experiment(self._connection.execute(found).one())
+
+    def record_apply(self, owner: Owner, provenance: Provenance, summary: str, plan: str) -> None:
+        """Append to the history of applies; ``plan`` is the plan's JSON."""
+        self._connection.execute(
+            insert(applies).values(
+                source_commit=provenance.commit,
+                source_author=provenance.author,
+                applied_at=self._now,
+                summary=summary,
+                plan=plan,
+                **rows.owner_columns(owner),
+            )
+        )
+
+    def _revision(self, schedule_id: str) -> int:
+        found = select(schedules.c.revision).where(schedules.c.id == schedule_id)
+        revision: int | None = self._connection.scalar(found)
+        if revision is None:
+            raise NotFound(f"no schedule {schedule_id}")
+        return revision
+
+    def _swap(
+        self, change: Update | Delete, revision: int, what: str, present: Select[tuple[str, int]]
+    ) -> None:
+        """Run a compare-and-set."""
+        if self._connection.execute(change).rowcount:
+            return
+        found = self._connection.execute(present).first()
+        if found is None:
+            raise StalePlan(f"{what} was at revision {revision} and is gone by now: plan again")
+        kind = what.split(maxsplit=1)[0]
+        raise StalePlan(
+            f"{kind} '{found.name}' was at revision {revision} and is at {found.revision} by now: "
+            "plan again"
+        )
+
+    def _join(self, watching: Watching) -> tuple[int, int]:
+        """Find or begin the watch of a directory; give its id and the end of its change log."""
+        self._connection.execute(
+            insert_missing(watches).values(
+                datastore=watching.datastore,
+                path=watching.path,
+                state=WatchState.BASELINING.value,
+                poll_seq=0,
+                change_seq=0,
+                next_poll=self._now,
+                failures=0,
+            )
+        )
+        watch = self._connection.execute(
+            select(watches).where(
+                watches.c.datastore == watching.datastore, watches.c.path == watching.path
+            )
+        ).one()
+        watched = exists().where(
+            cursors.c.watch_id == watch.id,
+            schedules.c.id == cursors.c.schedule_id,
+            schedules.c.status == Status.ACTIVE.value,
+        )
+        values: dict[str, Any] = {"next_poll": min(watch.next_poll, self._now)}
+        if not self._connection.scalar(select(watched)):
+            # Nobody looked for a while: what changed meanwhile is no news. The number moves on so
+            # that a poll under way since then is void.
+            values |= {
+                "state": WatchState.BASELINING.value,
+                "poll_seq": watch.poll_seq + 1,
+                "failures": 0,
+            }
+        self._connection.execute(update(watches).where(watches.c.id == watch.id).values(values))
+        return watch.id, watch.change_seq
+
+    def _store(self, code: CodeTree) -> None:
+        entries = []
+        for path, mode, data in code.entries:
+            digest = hashlib.sha256(data).hexdigest()
+            self._connection.execute(insert_missing(blobs).values(digest=digest, data=data))
+            entries.append((path, mode, digest))
+        self._connection.execute(
+            insert_missing(trees).values(digest=code.digest, entries=rows.json_text(entries))
+        )

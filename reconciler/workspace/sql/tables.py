@@ -1,0 +1,302 @@
+"""The tables, in SQLAlchemy Core and no dialect's own types, so that PostgreSQL can hold them too.
+
+Columns bear the names of the records' fields. Instants are whole microseconds. What the runner
+touches at every fire (``timers``, ``holds``, ``fires``) is narrow and lies beside the wide
+``schedules``. ``migrations`` must end in exactly these tables; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite counts by itself only in a column of type INTEGER.
+_COUNTER = BigInteger().with_variant(Integer, "sqlite")
+UNFINISHED = "state IN ('NotStarted', 'Running')"
+
+
+def _owner() -> tuple[Column[str], Column[str]]:
+    return Column("owner_project", Text), Column("owner_target", Text)
+
+
+def _source() -> tuple[Column[str] | Column[int], ...]:
+    return (
+        Column("source_file", Text),
+        Column("source_line", Integer),
+        Column("source_commit", Text),
+        Column("source_author", Text),
+        Column("source_committed_at", BigInteger),
+    )
+
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("data", LargeBinary, nullable=False),
+)
+
+trees = Table(
+    "trees",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("entries", Text, nullable=False),
+)
+
+pipelines = Table(
+    "pipelines",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("code_digest", Text, ForeignKey("trees.digest")),
+    Column("status", Text, nullable=False),
+    Column("disabled_by", Text),
+    *_owner(),
+    *_source(),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+    UniqueConstraint("name", "version"),
+    UniqueConstraint("name", "digest"),
+)
+
+datastores = Table(
+    "datastores",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("spec", Text, nullable=False),
+    *_owner(),
+    *_source(),
+    Column("created_at", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+)
+
+schedules = Table(
+    "schedules",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("pipeline_id", Text, ForeignKey("pipelines.id")),
+    Column("status", Text, nullable=False),
+    Column("disabled_by", Text),
+    *_owner(),
+    *_source(),
+    Column("created_at", BigInteger, nullable=False),
+    Column("updated_at", BigInteger, nullable=False),
+    Column("revision", Integer, nullable=False),
+)
+# A project's names are unique; schedules made through the SDK have no owner and may repeat names.
+Index(
+    "uq_schedules_managed_name",
+    schedules.c.owner_project,
+    schedules.c.owner_target,
+    schedules.c.name,
+    unique=True,
+    sqlite_where=text("owner_project IS NOT NULL"),
+    postgresql_where=text("owner_project IS NOT NULL"),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("schedule_id", Text, ForeignKey("schedules.id"), primary_key=True),
+    Column("who", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger),
+    sqlite_with_rowid=False,
+)
+
+timers = Table(
+    "timers",
+    metadata,
+    Column("schedule_id", Text, ForeignKey("schedules.id"), primary_key=True),
+    Column("revision", Integer, nullable=False),
+    Column("next_due", BigInteger, index=True),
+    Column("processed_to", BigInteger, nullable=False),
+    Column("initial", Boolean, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+applies = Table(
+    "applies",
+    metadata,
+    Column("id", _COUNTER, primary_key=True),
+    Column("owner_project", Text, nullable=False),
+    Column("owner_target", Text, nullable=False),
+    Column("source_commit", Text),
+    Column("source_author", Text),
+    Column("applied_at", BigInteger, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("plan", Text, nullable=False),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("fence", _COUNTER, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("host", Text, nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("boot_id", Text, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+)
+
+fires = Table(
+    "fires",
+    metadata,
+    Column("schedule_id", Text, primary_key=True),
+    Column("occurrence_key", Text, primary_key=True),
+    Column("due_at", BigInteger, nullable=False),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("decision", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("run_id", Text),
+    Column("count", BigInteger, nullable=False),
+    Column("facts", Text),
+    sqlite_with_rowid=False,
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("seq", _COUNTER, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("schedule_id", Text),
+    Column("schedule_name", Text, nullable=False),
+    Column("occurrence_key", Text, nullable=False),
+    Column("pipeline_id", Text, nullable=False),
+    Column("experiment_name", Text, nullable=False),
+    Column("parameters", Text, nullable=False),
+    Column("continue_on_step_failure", Boolean, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("cancel_requested", Text),
+    Column("facts", Text),
+    Column("fence", BigInteger),
+)
+# Millions of runs are over and a few are not: the index holds only those.
+Index(
+    "ix_runs_unfinished",
+    runs.c.schedule_id,
+    sqlite_where=text(UNFINISHED),
+    postgresql_where=text(UNFINISHED),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id"), primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("exit_code", Integer),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger),
+    Column("ended_at", BigInteger),
+    Column("fence", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+watches = Table(
+    "watches",
+    metadata,
+    Column("id", _COUNTER, primary_key=True),
+    Column("datastore", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("poll_seq", BigInteger, nullable=False),
+    Column("change_seq", BigInteger, nullable=False),
+    Column("next_poll", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    UniqueConstraint("datastore", "path"),
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("schedule_id", Text, ForeignKey("schedules.id"), primary_key=True),
+    Column("watch_id", BigInteger, ForeignKey("watches.id"), nullable=False, index=True),
+    Column("cursor", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# A modification time and an inode may need more than the 63 bits of an SQL integer: text.
+files = Table(
+    "files",
+    metadata,
+    Column("watch_id", BigInteger, ForeignKey("watches.id"), primary_key=True),
+    Column("name", LargeBinary, primary_key=True),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", Text, nullable=False),
+    Column("inode", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("watch_id", BigInteger, ForeignKey("watches.id"), primary_key=True),
+    Column("seq", BigInteger, primary_key=True),
+    Column("poll_seq", BigInteger, nullable=False),
+    Column("change", Text, nullable=False),
+    Column("name", LargeBinary, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("mtime_ns", Text, nullable=False),
+    Column("inode", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+polls = Table(
+    "polls",
+    metadata,
+    Column("watch_id", BigInteger, ForeignKey("watches.id"), primary_key=True),
+    Column("poll_seq", BigInteger, primary_key=True),
+    Column("polled_at", BigInteger, nullable=False),
+    Column("listed", BigInteger, nullable=False),
+    Column("changed", BigInteger, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("next_poll", BigInteger, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
