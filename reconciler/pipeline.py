@@ -230,6 +230,18 @@ class Pipeline:
         if faults:
             raise InvalidValue(faults)
 
+    def resolve(self, given: Mapping[str, Scalar]) -> dict[str, Scalar]:
+        """Give every parameter its value: the given one, else the default.
+
+        Names the pipeline does not have are left out, and so is a parameter without any value:
+        both are refused where a schedule is declared, and a version never changes afterwards.
+        """
+        return {
+            name: value
+            for name, parameter in self.parameters.items()
+            if (value := given.get(name, parameter.default)) is not None
+        }
+
     def _faults(self) -> Iterator[Fault]:
         if not self.steps:
             yield ("steps",), "a pipeline needs at least one step"

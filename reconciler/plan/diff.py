@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from reconciler.manifest.shape import to_data
+from reconciler.manifest.emit import to_data
 from reconciler.pipeline import Pipeline
 from reconciler.plan.change import FieldChange
 
@@ -20,8 +20,8 @@ def field_changes(
 ) -> tuple[FieldChange, ...]:
     """List the fields in which two values of one class differ, sorted by path.
 
-    A list of plain values is one field; steps are compared by name, so that moving a step is one
-    change (``steps``) and editing one names it (``steps.score.timeout``).
+    A list of plain values is one field; steps are compared by name, so that
+    editing one names it (``steps.score.timeout``) and moving one is one change of their order.
     """
     # Imported where it is needed: it costs more than the rest of a plan without changes.
     from deepdiff import DeepDiff  # noqa: PLC0415

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, TypeVar
 
-from reconciler.manifest.shape import from_data, to_data
+from reconciler.manifest.emit import from_data, to_data
 
 if TYPE_CHECKING:
     from reconciler.pipeline import Pipeline

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.errors import Refused, StalePlan
-from reconciler.live import DisabledBy
+from reconciler.live import DisabledBy, Provenance
 from reconciler.plan.build import build_plan
 from reconciler.plan.change import Action, Kind
 from reconciler.plan.codec import plan_json
@@ -77,13 +77,10 @@ def apply_plan(
                     writer.write(change)
                     done(change)
         state = reading.state
-        tx.record_apply(
-            plan.owner,
-            commit=state.commit,
-            author=state.author,
-            summary=plan.summary,
-            plan=plan_json(plan),
+        provenance = Provenance(
+            commit=state.commit, author=state.author, committed_at=state.committed_at
         )
+        tx.record_apply(plan.owner, provenance, plan.summary, plan_json(plan))
 
 
 def _moved(plan: Plan, present: Plan) -> str:

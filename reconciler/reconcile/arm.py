@@ -26,10 +26,9 @@ def arming(schedule: Schedule, created_at: int, now: int, *, created: bool) -> A
     if isinstance(trigger, DatastoreChange):
         return Watching(datastore=trigger.datastore, path=trigger.path_on_datastore)
     calendar = compile_trigger(trigger, created_at)
+    initial = created and calendar.initial
     return Clockwork(
-        next_due=calendar.next_after(now),
-        processed_to=now,
-        initial=created and calendar.initial,
+        next_due=now if initial else calendar.next_after(now), processed_to=now, initial=initial
     )
 
 

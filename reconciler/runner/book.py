@@ -1,0 +1,71 @@
+"""What the runner keeps in memory between passes: values that can be made again at any time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.pipeline import Pipeline
+from reconciler.plan.spec import spec_value
+from reconciler.schedule import DatastoreChange, Schedule
+from reconciler.trigger.compile import compile_trigger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from reconciler.live import PublishedPipeline, RegisteredSchedule
+    from reconciler.trigger.calendar import Calendar
+    from reconciler.workspace.base import LedgerTransaction
+
+
+class Book:
+    """Specs and calendars by revision; published versions for ever, since they never change."""
+
+    def __init__(self) -> None:
+        self._schedules: dict[str, tuple[int, Schedule]] = {}
+        self._calendars: dict[str, tuple[int, Calendar]] = {}
+        self._versions: dict[str, PublishedPipeline] = {}
+        self._pipelines: dict[str, Pipeline] = {}
+
+    def schedule(self, here: RegisteredSchedule) -> Schedule:
+        """Read the spec of a registered schedule.
+
+        Raises:
+            InvalidValue: this version of the program cannot read it.
+        """
+        known = self._schedules.get(here.id)
+        if known is None or known[0] != here.revision:
+            known = (here.revision, spec_value(Schedule, here.spec))
+            self._schedules[here.id] = known
+        return known[1]
+
+    def calendar(self, here: RegisteredSchedule) -> Calendar:
+        """Compile the clock trigger of a registered schedule.
+
+        Raises:
+            InvalidValue: its time zone is not known on this machine.
+        """
+        known = self._calendars.get(here.id)
+        if known is None or known[0] != here.revision:
+            trigger = self.schedule(here).trigger
+            assert not isinstance(trigger, DatastoreChange), "only clock triggers have timers"  # noqa: S101  (arm's law)
+            known = (here.revision, compile_trigger(trigger, here.created_at))
+            self._calendars[here.id] = known
+        return known[1]
+
+    def fetch(self, tx: LedgerTransaction, pipeline_ids: Iterable[str]) -> None:
+        """Make sure these published versions are known; their status may be out of date."""
+        missing = {name for name in pipeline_ids if name not in self._versions}
+        if missing:
+            self._versions.update(tx.pipelines(missing))
+
+    def version(self, pipeline_id: str) -> PublishedPipeline:
+        """Give a fetched version; only what is immutable may be used."""
+        return self._versions[pipeline_id]
+
+    def pipeline(self, pipeline_id: str) -> Pipeline:
+        """Read the spec of a fetched version."""
+        known = self._pipelines.get(pipeline_id)
+        if known is None:
+            known = spec_value(Pipeline, self._versions[pipeline_id].spec)
+            self._pipelines[pipeline_id] = known
+        return known

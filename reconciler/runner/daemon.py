@@ -1,0 +1,152 @@
+"""The loop around tick, observe, launch and reap.
+
+Every pass runs on the whole present state; what wakes it only says that a look is worth while.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import select
+import signal
+import socket
+from typing import TYPE_CHECKING
+
+from reconciler.clock import SECOND
+from reconciler.errors import ReconcilerError
+from reconciler.runner.book import Book
+from reconciler.runner.launch import Launcher
+from reconciler.runner.observe import Observer
+from reconciler.runner.reap import reap
+from reconciler.runner.tick import Ticker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.datastore.base import DatastoreReader
+    from reconciler.executor.base import Executor
+    from reconciler.runner.compose import Composer
+    from reconciler.workspace.base import Ledger
+
+log = logging.getLogger(__name__)
+
+# Other processes change the registry without telling anyone, so the loop looks this often.
+LONGEST_SLEEP = SECOND // 2
+LONGEST_BACKOFF = 30 * SECOND
+
+
+class Daemon:
+    """One runner. :meth:`run` returns after :meth:`stop` once the steps under way are over.
+
+    ``drain`` is how many microseconds it waits for them; what still runs then goes on by itself
+    and is adopted by the next runner.
+    """
+
+    def __init__(  # noqa: PLR0913  (what it is made of, always by keyword)
+        self,
+        *,
+        ledger: Ledger,
+        executor: Executor,
+        composer: Composer,
+        datastore: Callable[[str], DatastoreReader],
+        max_steps: int,
+        drain: int,
+    ) -> None:
+        self._ledger = ledger
+        self._executor = executor
+        self._drain = drain
+        self._poked, self._poker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._stopping = False
+        self._failing = ""
+        self._backoff = 0
+        self._retry_at = 0
+        book = Book()
+        self._ticker = Ticker(ledger, book)
+        self._launcher = Launcher(ledger, executor, composer, book, max_steps)
+        self._observer = Observer(ledger, book, datastore, self.poke)
+
+    def poke(self) -> None:
+        """Wake the loop; safe from any thread and from a signal handler."""
+        with contextlib.suppress(BlockingIOError):  # full of pokes already
+            os.write(self._poker, b"\0")
+
+    def stop(self, *_: object) -> None:
+        """Begin to drain; called a second time, stop waiting for steps."""
+        if self._stopping:
+            self._drain = 0
+        self._stopping = True
+        self.poke()
+
+    def run(self) -> None:
+        """Become the runner, standing by while there is another one, and run until stopped."""
+        host, pid = socket.gethostname(), os.getpid()
+        if self._ledger.begin_session(host=host, pid=pid, wait=False) is None:
+            log.warning("another runner is active on this workspace; standing by")
+            self._ledger.begin_session(host=host, pid=pid, wait=True)
+        log.info("runner started, pid %s", pid)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.stop)
+        try:
+            while not self._stopping:
+                self._sleep(self._guarded(self._pass))
+            log.info("draining: no new fires, no new runs")
+            deadline = self._ledger.now() + self._drain
+            while self._ledger.now() < deadline and self._guarded(self._finishing) is not None:
+                self._sleep(None)
+        finally:
+            self._observer.close()
+            self._executor.close()
+            self._ledger.end_session()
+            log.info("runner stopped")
+            os.close(self._poked)
+            os.close(self._poker)
+
+    def _pass(self) -> int | None:
+        """Do everything once; returns the next instant at which there is something to do."""
+        now = self._ledger.now()
+        self._ticker.tick()
+        underway = reap(self._ledger, self._executor, now)
+        retry = self._launcher.launch(underway, now)
+        self._observer.observe(now)
+        due = self._ledger.next_wake()
+        return min((at for at in (retry, due) if at is not None), default=None)
+
+    def _finishing(self) -> int | None:
+        """Move only what is under way; None once nothing is."""
+        now = self._ledger.now()
+        underway = reap(self._ledger, self._executor, now)
+        self._launcher.launch(underway, now, begin=False)
+        if not underway.live:
+            return None
+        return now
+
+    def _guarded(self, work: Callable[[], int | None]) -> int | None:
+        """Do ``work``; on an error alert once, and try again later and later until it works."""
+        now = self._ledger.now()
+        if now < self._retry_at <= now + LONGEST_BACKOFF:
+            return self._retry_at
+        try:
+            wake = work()
+        except ReconcilerError as error:
+            if str(error) != self._failing:
+                log.error("%s; trying again until it works", error)
+            self._failing = str(error)
+            self._backoff = min(max(2 * self._backoff, SECOND), LONGEST_BACKOFF)
+            self._retry_at = now + self._backoff
+            return self._retry_at
+        if self._failing:
+            log.warning("recovered from: %s", self._failing)
+            self._failing, self._backoff, self._retry_at = "", 0, 0
+        return wake
+
+    def _sleep(self, until: int | None) -> None:
+        """Wait for an event, but not beyond ``until`` nor longer than ``LONGEST_SLEEP``."""
+        now = self._ledger.now()
+        span = LONGEST_SLEEP if until is None else min(LONGEST_SLEEP, max(0, until - now))
+        wakeup = self._executor.wakeup()
+        ready, _, _ = select.select([self._poked, wakeup], [], [], span / SECOND)
+        if self._poked in ready:
+            os.read(self._poked, 4_096)
+        if wakeup in ready:
+            self._executor.drain_wakeups()

@@ -1,0 +1,170 @@
+"""Start what may start: waiting runs, and the ready steps of running ones.
+
+The order is record, submit, mark. A crash after recording finds an attempt that was never
+submitted and submits it; a crash after submitting submits it again, and the start token makes that
+nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ExecutorError
+from reconciler.run import Attempt, AttemptState, Kind, RunState, progress
+from reconciler.trigger.decide import Policy
+from reconciler.trigger.overlap import startable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from reconciler.executor.base import Executor, Launch
+    from reconciler.run import Progress, Run
+    from reconciler.runner.book import Book
+    from reconciler.runner.compose import Composer
+    from reconciler.runner.reap import Underway
+    from reconciler.workspace.base import Ledger, LedgerTransaction
+
+log = logging.getLogger(__name__)
+
+
+class Launcher:
+    """Moves runs forward, with at most ``max_steps`` programs at a time."""
+
+    def __init__(
+        self, ledger: Ledger, executor: Executor, composer: Composer, book: Book, max_steps: int
+    ) -> None:
+        self._ledger = ledger
+        self._executor = executor
+        self._composer = composer
+        self._book = book
+        self._max_steps = max_steps
+        # Attempts given to this executor: one that is Starting and not in here was recorded by a
+        # runner that died before, or while, it submitted.
+        self._submitted: set[str] = set()
+        self._canceled: set[str] = set()
+
+    def launch(self, underway: Underway, now: int, *, begin: bool = True) -> int | None:
+        """Move every run as far as it goes now; with ``begin`` False nothing new is started.
+
+        Returns the instant of the next retry, ``now`` if there is more to do at once, or None.
+        """
+        started = self._start_waiting(underway, now) if begin else []
+        runs = [*underway.runs, *started]
+        if not runs:
+            return None
+        steps = self._progress(runs, underway, now)
+        lost = self._never_submitted(underway) if begin else []
+        free = max(0, self._max_steps - underway.live) if begin else 0
+        new = [
+            Attempt(
+                run_id=run.id, step=step, number=number, state=AttemptState.STARTING, created_at=now
+            )
+            for run in runs
+            for step, number in steps[run.id].start
+        ][:free]
+        by_id = {run.id: run for run in runs}
+        launches, attempts = self._compose([*lost, *new], by_id, now)
+        ends = [
+            (run_id, step.outcome, step.reason)
+            for run_id, step in steps.items()
+            if step.outcome is not None
+        ]
+        if attempts or ends:
+            with self._ledger.transaction() as tx:
+                tx.record_attempts(attempts)
+                tx.finish_runs(ends, now)
+        for run_id, outcome, reason in ends:
+            log.info("run %s of %s %s %s", run_id, by_id[run_id].schedule_name, outcome, reason)
+        self._cancel(steps.values())
+        if launches:
+            self._executor.submit(launches)
+            self._submitted.update(launch.id for launch in launches)
+        failed_at_once = len(launches) < len(attempts)
+        if ends or failed_at_once:
+            return now
+        return min((s.wake_at for s in steps.values() if s.wake_at is not None), default=None)
+
+    def _start_waiting(self, underway: Underway, now: int) -> list[Run]:
+        """Move the waiting runs that their schedule's overlap policy lets start to Running."""
+        waiting = self._ledger.waiting_runs()
+        if not waiting:
+            return []
+        with self._ledger.transaction() as tx:
+            canceled = [run for run in waiting if run.cancel_requested is not None]
+            ends = [(run.id, RunState.CANCELED, run.cancel_requested or "") for run in canceled]
+            tx.finish_runs(ends, now)
+            rest = [run for run in waiting if run.cancel_requested is None]
+            chosen = self._may_start(tx, rest, underway)
+            room = max(0, self._max_steps - len(underway.runs))
+            chosen = chosen[:room]
+            tx.start_runs([run.id for run in chosen], now)
+            self._book.fetch(tx, {run.pipeline_id for run in chosen})
+        return [replace(run, state=RunState.RUNNING, started_at=now) for run in chosen]
+
+    def _may_start(
+        self, tx: LedgerTransaction, waiting: list[Run], underway: Underway
+    ) -> list[Run]:
+        running = Counter(run.schedule_id for run in underway.runs)
+        queues: dict[str | None, list[Run]] = {}
+        for run in waiting:
+            # Whoever asked for a run by hand has seen the others.
+            manual = run.occurrence_key.startswith(Kind.MANUAL)
+            queues.setdefault(None if manual else run.schedule_id, []).append(run)
+        schedules = tx.schedules({id_ for id_ in queues if id_ is not None})
+        chosen = queues.pop(None, [])
+        for id_, queue in queues.items():
+            policy = Policy.of(self._book.schedule(schedules[str(id_)]))
+            count = startable(policy.overlap, policy.max_active_runs, running[id_], len(queue))
+            chosen += queue[:count]
+        return sorted(chosen, key=lambda run: (run.created_at, run.due_at))
+
+    def _progress(self, runs: Iterable[Run], underway: Underway, now: int) -> dict[str, Progress]:
+        with self._ledger.transaction() as tx:
+            self._book.fetch(tx, {run.pipeline_id for run in runs})
+        return {
+            run.id: progress(
+                run, self._book.pipeline(run.pipeline_id), underway.attempts.get(run.id, []), now
+            )
+            for run in runs
+        }
+
+    def _never_submitted(self, underway: Underway) -> list[Attempt]:
+        return [
+            attempt
+            for tries in underway.attempts.values()
+            for attempt in tries
+            if attempt.id in underway.unstarted and attempt.id not in self._submitted
+        ]
+
+    def _compose(
+        self, attempts: Iterable[Attempt], runs: Mapping[str, Run], now: int
+    ) -> tuple[list[Launch], list[Attempt]]:
+        """Put the programs together; one that cannot be is a failed attempt with the reason."""
+        launches: list[Launch] = []
+        recorded: list[Attempt] = []
+        for attempt in attempts:
+            run = runs[attempt.run_id]
+            version = self._book.version(run.pipeline_id)
+            pipeline = self._book.pipeline(run.pipeline_id)
+            step = next(step for step in pipeline.steps if step.name == attempt.step)
+            try:
+                launch = self._composer.launch(run, pipeline, step, attempt, version)
+            except ExecutorError as error:
+                failed = replace(
+                    attempt, state=AttemptState.FAILED, reason=str(error), ended_at=now
+                )
+                recorded.append(failed)
+                log.error("step %s Failed %s", attempt.id, error)
+            else:
+                launches.append(launch)
+                recorded.append(attempt)
+        return launches, recorded
+
+    def _cancel(self, steps: Iterable[Progress]) -> None:
+        ids = {attempt.id for step in steps for attempt in step.cancel} - self._canceled
+        if ids:
+            self._executor.cancel(sorted(ids))
+            self._canceled |= ids

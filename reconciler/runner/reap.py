@@ -1,0 +1,95 @@
+"""Learn what became of the attempts, from evidence and never from elapsed time."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reconciler.executor.base import Exited, Gone, NotStarted, Running
+from reconciler.run import Attempt, AttemptState, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reconciler.executor.base import Evidence, Executor
+    from reconciler.workspace.base import Ledger
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """The runs that are Running, with all their attempts as known now.
+
+    ``unstarted`` are the ids of attempts that were recorded and have not started: they were never
+    submitted, or their submission is still on its way.
+    """
+
+    runs: tuple[Run, ...]
+    attempts: dict[str, list[Attempt]]
+    unstarted: frozenset[str]
+
+    @property
+    def live(self) -> int:
+        """How many attempts are not over."""
+        return sum(not attempt.over for tries in self.attempts.values() for attempt in tries)
+
+
+def reap(ledger: Ledger, executor: Executor, now: int) -> Underway:
+    """Read the runs under way, ask the executor about their attempts, record what is new."""
+    runs = tuple(ledger.running_runs())
+    attempts = ledger.attempts([run.id for run in runs]) if runs else {}
+    live = [attempt for tries in attempts.values() for attempt in tries if not attempt.over]
+    evidence = executor.look([attempt.id for attempt in live]) if live else {}
+    learned = {
+        attempt.id: after
+        for attempt in live
+        if (after := learn(attempt, evidence[attempt.id], now)) != attempt
+    }
+    if learned:
+        with ledger.transaction() as tx:
+            tx.record_attempts(list(learned.values()))
+        _tell(list(learned.values()))
+    return Underway(
+        runs,
+        {run: [learned.get(a.id, a) for a in tries] for run, tries in attempts.items()},
+        frozenset(id_ for id_, found in evidence.items() if isinstance(found, NotStarted)),
+    )
+
+
+def learn(attempt: Attempt, evidence: Evidence, now: int) -> Attempt:
+    """Tell what an attempt is, given what the executor found; ``now`` dates what left no date."""
+    match evidence:
+        case NotStarted():
+            return attempt
+        case Running(started_at=started_at):
+            return replace(attempt, state=AttemptState.RUNNING, started_at=started_at)
+        case Exited():
+            return replace(
+                attempt,
+                state=_end(evidence),
+                reason=evidence.reason,
+                exit_code=evidence.exit_code,
+                started_at=evidence.started_at,
+                ended_at=evidence.ended_at,
+            )
+        case Gone(reason=reason):
+            return replace(
+                attempt,
+                state=AttemptState.UNKNOWN,
+                reason=f"outcome unknown: {reason}",
+                ended_at=now,
+            )
+
+
+def _end(exited: Exited) -> AttemptState:
+    if exited.canceled:
+        return AttemptState.CANCELED
+    return AttemptState.FINISHED if exited.exit_code == 0 else AttemptState.FAILED
+
+
+def _tell(attempts: Sequence[Attempt]) -> None:
+    for attempt in attempts:
+        level = logging.ERROR if attempt.state is AttemptState.UNKNOWN else logging.INFO
+        log.log(level, "step %s %s %s", attempt.id, attempt.state, attempt.reason)

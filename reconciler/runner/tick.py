@@ -1,0 +1,359 @@
+"""Decide about what has come due, by the clock and by data: one transaction per batch.
+
+Nothing outside the database happens in here. A crash before the commit leaves nothing, a crash
+after it leaves everything; doing it again changes nothing, because an occurrence's key is unique.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from reconciler.clock import MINUTE
+from reconciler.errors import ReconcilerError
+from reconciler.fields import Scalar
+from reconciler.run import Decision, Fire, Run, RunState
+from reconciler.schedule import DatastoreChange, Status
+from reconciler.trigger.arrivals import ChangeKind, display, ignored_because
+from reconciler.trigger.decide import (
+    Policy,
+    Timer,
+    data_key,
+    decide,
+    due_key,
+    gap_key,
+    initial_key,
+)
+from reconciler.trigger.overlap import choose
+from reconciler.workspace.base import LedgerTransaction
+from reconciler.workspace.records import TimerMove, Unfinished
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.live import PublishedPipeline, RegisteredSchedule
+    from reconciler.runner.book import Book
+    from reconciler.schedule import Schedule
+    from reconciler.workspace.base import Ledger
+    from reconciler.workspace.records import Arrival, DueTimer, LoggedChange
+
+log = logging.getLogger(__name__)
+
+# Timers and changes decided in one transaction; large enough that its fsync is shared by many,
+# small enough that others who write need not wait.
+BATCH = 1_000
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one transaction is going to write."""
+
+    now: int
+    tx: LedgerTransaction
+    fires: list[Fire] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    cancel: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """One occurrence of one schedule that is to be written down."""
+
+    key: str
+    at: int
+    decision: Decision
+    reason: str
+    facts: Mapping[str, Scalar] | None = None
+    parameters: Mapping[str, Scalar] | None = None
+
+
+class Ticker:
+    """Fires schedules."""
+
+    def __init__(self, ledger: Ledger, book: Book) -> None:
+        self._ledger = ledger
+        self._book = book
+        self._degraded: dict[str, str] = {}
+
+    def tick(self) -> int:
+        """Decide about everything due now; returns how many decisions were written."""
+        written = 0
+        while True:
+            timers, fires = self._batch(self._clock)
+            written += fires
+            if timers < BATCH:
+                break
+        while True:
+            arrivals, fires = self._batch(self._data)
+            written += fires
+            if arrivals == 0:
+                return written
+
+    def _batch(self, decide_batch: Callable[[_Batch], int]) -> tuple[int, int]:
+        with self._ledger.transaction() as tx:
+            batch = _Batch(self._ledger.now(), tx)
+            claimed = decide_batch(batch)
+            for run_id, reason in batch.cancel.items():
+                tx.request_cancel([run_id], reason)
+            fires = tx.record_fires(batch.fires, batch.runs) if batch.fires else []
+        for fire in fires:
+            log.info(
+                "fire %s %s %s %s",
+                fire.schedule_id,
+                fire.occurrence_key,
+                fire.decision,
+                fire.reason,
+            )
+        return claimed, len(fires)
+
+    # By the clock -----------------------------------------------------------------------------
+
+    def _clock(self, batch: _Batch) -> int:
+        due = batch.tx.due_timers(batch.now, BATCH)
+        if due:
+            here = batch.tx.schedules(timer.schedule_id for timer in due)
+            unfinished = batch.tx.unfinished(here)
+            versions = self._versions(batch.tx, here)
+            moves = [
+                self._timer(
+                    batch,
+                    timer,
+                    here[timer.schedule_id],
+                    unfinished.get(timer.schedule_id, Unfinished()),
+                    versions,
+                )
+                for timer in due
+            ]
+            batch.tx.move_timers(moves)
+        return len(due)
+
+    def _timer(
+        self,
+        batch: _Batch,
+        timer: DueTimer,
+        here: RegisteredSchedule,
+        unfinished: Unfinished,
+        versions: Mapping[str, PublishedPipeline],
+    ) -> TimerMove:
+        try:
+            schedule = self._book.schedule(here)
+            calendar = self._book.calendar(here)
+        except ReconcilerError as error:
+            self._degrade(here, error)
+            return TimerMove(
+                schedule_id=here.id,
+                next_due=batch.now + MINUTE,
+                processed_to=timer.processed_to,
+            )
+        self._degraded.pop(here.id, None)
+        policy = Policy.of(schedule)
+        running, waiting = list(unfinished.running), list(unfinished.waiting)
+        dues: list[_Due] = []
+        if timer.initial:
+            verdict = choose(policy.overlap, policy.max_active_runs, running, waiting)
+            reason = verdict.reason or "first run on creation"
+            dues.append(_Due(initial_key(), timer.processed_to, verdict.decision, reason))
+            if verdict.decision is Decision.LAUNCH:
+                running.append("of its creation")
+        state = Timer(
+            processed_to=timer.processed_to, hold=here.hold, running=running, waiting=waiting
+        )
+        outcome = decide(state, calendar, policy, batch.now)
+        dues += [_Due(due_key(d.due), d.due, d.decision, d.reason) for d in outcome.decided]
+        self._write(batch, here, schedule, dues, versions)
+        batch.fires += [
+            Fire(
+                schedule_id=here.id,
+                occurrence_key=gap_key(gap.first, gap.last),
+                due_at=gap.first,
+                decided_at=batch.now,
+                decision=Decision.GAP,
+                reason=gap.reason,
+                revision=here.revision,
+                count=gap.count,
+            )
+            for gap in outcome.gaps
+        ]
+        if outcome.cancel_running:
+            ids = (*unfinished.running, *unfinished.waiting)
+            batch.cancel |= dict.fromkeys(ids, "a newer fire replaced it (overlap: cancel_running)")
+        if outcome.lift_hold:
+            batch.tx.lift_expired_hold(here.id)
+        return TimerMove(
+            schedule_id=here.id, next_due=outcome.next_due, processed_to=outcome.processed_to
+        )
+
+    def _degrade(self, here: RegisteredSchedule, error: ReconcilerError) -> None:
+        """Alert once about a schedule that cannot be decided; the others go on."""
+        text = str(error)
+        if self._degraded.get(here.id) != text:
+            self._degraded[here.id] = text
+            log.error(
+                "schedule %s (%s) is degraded and does not fire: %s", here.name, here.id, text
+            )
+
+    # By data ----------------------------------------------------------------------------------
+
+    def _data(self, batch: _Batch) -> int:
+        arrivals = batch.tx.arrivals(BATCH)
+        here = batch.tx.schedules(arrival.schedule_id for arrival in arrivals)
+        unfinished = batch.tx.unfinished(here) if here else {}
+        versions = self._versions(batch.tx, here)
+        cursors: dict[str, int] = {}
+        for arrival in arrivals:
+            changes = batch.tx.changes(arrival.watch_id, arrival.cursor, BATCH)
+            cursors[arrival.schedule_id] = changes[-1].seq
+            self._arrival(
+                batch,
+                arrival,
+                changes,
+                here[arrival.schedule_id],
+                unfinished.get(arrival.schedule_id, Unfinished()),
+                versions,
+            )
+        batch.tx.move_cursors(cursors)
+        return len(arrivals)
+
+    def _arrival(  # noqa: PLR0913, PLR0917  (one schedule's whole context)
+        self,
+        batch: _Batch,
+        arrival: Arrival,
+        changes: list[LoggedChange],
+        here: RegisteredSchedule,
+        unfinished: Unfinished,
+        versions: Mapping[str, PublishedPipeline],
+    ) -> None:
+        schedule = self._book.schedule(here)
+        trigger = schedule.trigger
+        assert isinstance(trigger, DatastoreChange), "only data triggers have cursors"  # noqa: S101  (arm's law)
+        policy = Policy.of(schedule)
+        running, waiting = list(unfinished.running), list(unfinished.waiting)
+        dues: list[_Due] = []
+        for change in changes:
+            if change.change == ChangeKind.DELETED:
+                continue
+            if ignored_because(change.file.name, trigger.include, trigger.ignore):
+                continue
+            verdict = choose(policy.overlap, policy.max_active_runs, running, waiting)
+            key = data_key(arrival.watch_id, change.seq)
+            if verdict.decision is Decision.LAUNCH:
+                running.append(key)
+            else:
+                waiting.append(key)
+            if verdict.cancel:
+                text = "a newer fire replaced it (overlap: cancel_running)"
+                batch.cancel |= dict.fromkeys((*unfinished.running, *unfinished.waiting), text)
+            path = _data_path(trigger, change.file.name)
+            reason = verdict.reason or f"{display(change.file.name)} was {change.change}"
+            name = trigger.data_path_parameter_name
+            dues.append(
+                _Due(
+                    key,
+                    batch.now,
+                    verdict.decision,
+                    reason,
+                    facts={
+                        "datastore": trigger.datastore,
+                        "path": path.partition("/")[2],
+                        "change": change.change,
+                        "size": change.file.size,
+                        "mtime_ns": change.file.mtime_ns,
+                        "poll": change.poll_seq,
+                    },
+                    parameters=None if name is None else {name: path},
+                )
+            )
+        self._write(batch, here, schedule, dues, versions)
+
+    # Both -------------------------------------------------------------------------------------
+
+    def _versions(
+        self, tx: LedgerTransaction, here: Mapping[str, RegisteredSchedule]
+    ) -> dict[str, PublishedPipeline]:
+        """Find the version each schedule runs now: its bound one, or the newest for ``@latest``."""
+        bound = {s.pipeline_id for s in here.values() if s.pipeline_id is not None}
+        by_id = tx.pipelines(bound) if bound else {}
+        late = {
+            s.id: self._book.schedule(s).pipeline.removesuffix("@latest")
+            for s in here.values()
+            if s.pipeline_id is None
+        }
+        newest = tx.newest_pipelines(set(late.values())) if late else {}
+        found = {s.id: by_id[s.pipeline_id] for s in here.values() if s.pipeline_id is not None}
+        found |= {id_: newest[name] for id_, name in late.items() if name in newest}
+        self._book.fetch(tx, {version.id for version in found.values()})
+        return found
+
+    def _write(
+        self,
+        batch: _Batch,
+        here: RegisteredSchedule,
+        schedule: Schedule,
+        dues: list[_Due],
+        versions: Mapping[str, PublishedPipeline],
+    ) -> None:
+        """Add the fires of one schedule, each with its run where it has one."""
+        version = versions.get(here.id)
+        for due in dues:
+            decision, reason = due.decision, due.reason
+            launching = decision in {Decision.LAUNCH, Decision.QUEUE}
+            if launching and (version is None or version.status is not Status.ACTIVE):
+                decision, launching = Decision.SKIP, False
+                reason = f"skipped: pipeline {schedule.pipeline} has no Active version"
+            run_id = _run_id(here.id, due.key) if launching else None
+            batch.fires.append(
+                Fire(
+                    schedule_id=here.id,
+                    occurrence_key=due.key,
+                    due_at=due.at,
+                    decided_at=batch.now,
+                    decision=decision,
+                    reason=reason,
+                    revision=here.revision,
+                    run_id=run_id,
+                    facts=due.facts,
+                )
+            )
+            if run_id is not None and version is not None:
+                batch.runs.append(self._run(run_id, here, schedule, due, version, batch.now))
+
+    def _run(  # noqa: PLR0913, PLR0917  (everything a run freezes)
+        self,
+        run_id: str,
+        here: RegisteredSchedule,
+        schedule: Schedule,
+        due: _Due,
+        version: PublishedPipeline,
+        now: int,
+    ) -> Run:
+        pipeline = self._book.pipeline(version.id)
+        given = {**schedule.pipeline_parameters, **(due.parameters or {})}
+        own = schedule.continue_on_step_failure
+        return Run(
+            id=run_id,
+            schedule_id=here.id,
+            schedule_name=here.name,
+            occurrence_key=due.key,
+            pipeline_id=version.id,
+            experiment_name=schedule.experiment_name,
+            parameters=pipeline.resolve(given),
+            continue_on_step_failure=pipeline.continue_on_step_failure if own is None else own,
+            state=RunState.NOT_STARTED,
+            reason="",
+            due_at=due.at,
+            created_at=now,
+            facts=due.facts,
+        )
+
+
+def _run_id(schedule_id: str, key: str) -> str:
+    """Derive a run's id from what it is a run of: the same occurrence, the same run."""
+    return str(uuid.uuid5(uuid.UUID(schedule_id), key))
+
+
+def _data_path(trigger: DatastoreChange, name: bytes) -> str:
+    parts = (trigger.datastore, trigger.path_on_datastore, name.decode("utf-8", "surrogateescape"))
+    return "/".join(part for part in parts if part)

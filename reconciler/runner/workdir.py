@@ -1,0 +1,65 @@
+"""A run's working directory: a private copy of its pipeline's code, shared by the run's steps."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.live import CodeTree
+
+
+class Workdirs:
+    """Makes working directories below ``root`` and keeps one unpacked copy of each code digest."""
+
+    def __init__(self, root: str, code: Callable[[str], CodeTree]) -> None:
+        self._root = Path(root)
+        self._code = code
+
+    def prepare(self, run_id: str, code_digest: str | None) -> str:
+        """Give the run's working directory, made on first use; a second call finds it again.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+        work = self._root / "work" / run_id
+        if not work.is_dir():
+            if code_digest is None:
+                work.mkdir(parents=True, exist_ok=True)
+            else:
+                unpacked = self._unpacked(code_digest)
+                _build(work, lambda folder: shutil.copytree(unpacked, folder, dirs_exist_ok=True))
+        return str(work)
+
+    def _unpacked(self, digest: str) -> Path:
+        cached = self._root / "code" / digest
+        if not cached.is_dir():
+            tree = self._code(digest)
+            _build(cached, lambda folder: _unpack(tree, folder))
+        return cached
+
+
+def _build(place: Path, fill: Callable[[Path], object]) -> None:
+    """Fill a folder beside ``place`` and rename it there: a crash leaves no half-made one."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=".new-", dir=place.parent))
+    try:
+        fill(folder)
+        folder.chmod(0o755)
+        folder.rename(place)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        if not place.is_dir():
+            raise
+
+
+def _unpack(tree: CodeTree, folder: Path) -> None:
+    for path, mode, content in tree.entries:
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+        file.chmod(0o755 if mode & 0o111 else 0o644)

@@ -1,0 +1,188 @@
+"""The composition root: configuration in, opened ports out.
+
+The only module that names adapters; each is imported where it is opened, so that a command pays for
+nothing it does not use.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.clock import SystemClock
+from reconciler.errors import ManifestError, NotFound, WorkspaceError
+from reconciler.fields import field
+from reconciler.manifest.emit import from_data
+from reconciler.manifest.project import load_one
+from reconciler.runner.secrets import Secret, Secrets
+
+if TYPE_CHECKING:
+    from reconciler.clock import Clock
+    from reconciler.datastore.base import DatastoreReader
+    from reconciler.executor.base import Executor
+    from reconciler.runner.daemon import Daemon
+    from reconciler.source.base import Source
+    from reconciler.workspace.base import Ledger, Registry, RegistryReader
+
+SCHEME = "sqlite:"
+WORKSPACE_VARIABLE = "RECONCILER_WORKSPACE"
+CONFIG_VARIABLE = "RECONCILER_RUNNER_CONFIG"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunnerConfig:
+    """The runner's own configuration: a file outside every repository, and the operator's alone."""
+
+    max_steps: int = field(
+        "How many steps run at the same time on this machine.", default=16, minimum=1, maximum=1_000
+    )
+    drain: timedelta = field(
+        "How long a runner that is told to stop waits for the steps under way.",
+        default=timedelta(seconds=30),
+        examples=("5m",),
+    )
+    secrets: Mapping[str, Secret] = field(
+        "The secrets that steps may refer to as ${{ secret.NAME }}.",
+        default_factory=dict,
+        examples=({"API_TOKEN": {"file": "/run/secrets/api-token", "projects": ["risk/prod"]}},),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """An opened workspace. ``folder`` is where this machine keeps its logs and working files."""
+
+    url: str
+    folder: str
+    registry: Registry
+    ledger: Ledger
+
+
+def workspace_path(url: str, base: str) -> Path:
+    """Give the database file that a workspace URL names; a relative path is counted from ``base``.
+
+    Raises:
+        WorkspaceError: another kind of workspace.
+    """
+    if not url.startswith(SCHEME):
+        raise WorkspaceError(f"workspace '{url}' is not known; write {SCHEME}PATH")
+    return Path(base, url.removeprefix(SCHEME))
+
+
+def open_source(folder: str) -> Source:
+    """Open the project that ``folder`` is in.
+
+    Raises:
+        SourceError: there is no ``reconciler.yml`` in it or above it.
+    """
+    from reconciler.source.git import open_source as open_  # noqa: PLC0415  (GitPython is slow)
+
+    return open_(folder)
+
+
+def open_workspace(url: str, base: str = ".", *, create: bool = False) -> Workspace:
+    """Open a workspace for reading and writing.
+
+    Raises:
+        NotFound: there is none yet and ``create`` is False.
+        WorkspaceError: it cannot be opened.
+    """
+    from reconciler.workspace.sql import open_workspace as open_  # noqa: PLC0415  (SQLAlchemy)
+
+    path = workspace_path(url, base)
+    opened = open_(str(path), SystemClock(), create=create)
+    return Workspace(
+        url=url,
+        folder=str(path.resolve().parent),
+        registry=opened.registry,
+        ledger=opened.ledger,
+    )
+
+
+def open_reader(url: str, base: str = ".", clock: Clock | None = None) -> RegistryReader:
+    """Open a registry for a plan: without any way to write, and empty where there is none yet.
+
+    Raises:
+        WorkspaceError: it cannot be opened.
+    """
+    from reconciler.workspace.sql import open_workspace as open_  # noqa: PLC0415  (SQLAlchemy)
+
+    path = workspace_path(url, base)
+    if not path.exists():
+        from reconciler.workspace.empty import EmptyRegistry  # noqa: PLC0415  (as above)
+
+        return EmptyRegistry(clock or SystemClock())
+    return open_(str(path), clock or SystemClock(), create=False, read_only=True).registry
+
+
+def open_datastore(ledger: Ledger, name: str) -> DatastoreReader:
+    """Open a registered datastore.
+
+    Raises:
+        NotFound: it is not registered.
+        DatastoreError: it cannot be opened.
+    """
+    import json  # noqa: PLC0415
+
+    from reconciler.datastore.local import LocalDatastore  # noqa: PLC0415
+    from reconciler.schedule import Datastore  # noqa: PLC0415
+
+    registered = ledger.datastores().get(name)
+    if registered is None:
+        raise NotFound(f"datastore '{name}' is not registered")
+    return LocalDatastore(from_data(Datastore, json.loads(registered.spec)).url)
+
+
+def open_executor(workspace: Workspace) -> Executor:
+    """Open the executor that runs steps on this machine."""
+    from reconciler.executor.local import LocalExecutor  # noqa: PLC0415
+
+    return LocalExecutor(str(Path(workspace.folder, "attempts")))
+
+
+def read_runner_config(file: str | None) -> RunnerConfig:
+    """Read the runner's configuration: the given file, ``$RECONCILER_RUNNER_CONFIG``, or
+    ``~/.config/reconciler/runner.yml`` if there is one.
+
+    Raises:
+        ManifestError: it has problems.
+        NotFound: a file that was asked for is not there.
+    """
+    asked = file or os.environ.get(CONFIG_VARIABLE)
+    path = Path(asked) if asked else Path.home() / ".config" / "reconciler" / "runner.yml"
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        if asked:
+            raise NotFound(f"no runner configuration at {asked}") from None
+        return RunnerConfig()
+    config, problems = load_one(RunnerConfig, str(path), text)
+    if config is None:
+        raise ManifestError(problems)
+    return config
+
+
+def open_runner(workspace: Workspace, config: RunnerConfig) -> Daemon:
+    """Put a runner together."""
+    from reconciler.runner.compose import Composer  # noqa: PLC0415
+    from reconciler.runner.daemon import Daemon  # noqa: PLC0415
+    from reconciler.runner.workdir import Workdirs  # noqa: PLC0415
+
+    def datastore(name: str) -> DatastoreReader:
+        return open_datastore(workspace.ledger, name)
+
+    composer = Composer(
+        Workdirs(workspace.folder, workspace.registry.code), Secrets(config.secrets), datastore
+    )
+    return Daemon(
+        ledger=workspace.ledger,
+        executor=open_executor(workspace),
+        composer=composer,
+        datastore=datastore,
+        max_steps=config.max_steps,
+        drain=config.drain // timedelta(microseconds=1),
+    )
