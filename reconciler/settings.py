@@ -19,6 +19,7 @@ from reconciler.fields import field
 from reconciler.manifest.emit import from_data
 from reconciler.manifest.project import load_one
 from reconciler.runner.secrets import Secret, Secrets
+from reconciler.workspace.base import Ledger, Registry
 
 if TYPE_CHECKING:
     from reconciler.clock import Clock
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from reconciler.executor.base import Executor
     from reconciler.runner.daemon import Daemon
     from reconciler.source.base import Source
-    from reconciler.workspace.base import Ledger, Registry, RegistryReader
+    from reconciler.workspace.base import RegistryReader
 
 SCHEME = "sqlite:"
 WORKSPACE_VARIABLE = "RECONCILER_WORKSPACE"
@@ -145,7 +146,9 @@ def open_executor(workspace: Workspace) -> Executor:
 
 
 def read_runner_config(file: str | None) -> RunnerConfig:
-    """Read the runner's configuration: the given file, ``$RECONCILER_RUNNER_CONFIG``, or
+    """Read the runner's configuration.
+
+    It is the given file, else the one ``$RECONCILER_RUNNER_CONFIG`` names, else
     ``~/.config/reconciler/runner.yml`` if there is one.
 
     Raises:

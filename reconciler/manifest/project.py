@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from reconciler.errors import InvalidValue, Problem
 from reconciler.fields import NAME_PATTERN, Fault, field
@@ -12,6 +13,7 @@ from reconciler.manifest.scalars import ABSENT, Faults
 from reconciler.manifest.syntax import one_line
 from reconciler.manifest.yaml12 import parse
 
+T = TypeVar("T")
 _NAME_HINT = "start with a letter or digit, then letters, digits, - and _"
 
 
@@ -71,17 +73,22 @@ class Project:
 
 def load_project(file: str, text: bytes) -> tuple[Project | None, tuple[Problem, ...]]:
     """Read a project file; None together with everything that is wrong with it."""
+    return load_one(Project, file, text)
+
+
+def load_one(cls: type[T], file: str, text: bytes) -> tuple[T | None, tuple[Problem, ...]]:
+    """Read a file that holds one value without a kind; None together with what is wrong with it."""
     roots, problems = parse(file, text)
     if problems:
         return None, tuple(sorted(problems))
     if len(roots) != 1:
-        many = "several documents; keep one" if roots else "nothing; write project: NAME"
-        return None, (Problem(file, 0, 0, f"the project file holds {many}"),)
+        many = "several documents; keep one" if roots else f"nothing; write a {cls.__name__}"
+        return None, (Problem(file, 0, 0, f"the file holds {many}"),)
     faults: Faults = []
-    project = builder(Project)(roots[0], faults)
-    if project is ABSENT:
-        faults.append((roots[0].line, roots[0].column, "write project: NAME"))
+    value: T | Any = builder(cls)(roots[0], faults)
+    if value is ABSENT:
+        faults.append((roots[0].line, roots[0].column, f"a {cls.__name__} is a mapping of keys"))
     if faults:
         problems = [Problem(file, line, column, one_line(said)) for line, column, said in faults]
         return None, tuple(sorted(problems))
-    return project, ()
+    return value, ()
