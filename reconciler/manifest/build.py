@@ -8,6 +8,7 @@ constructor as :class:`InvalidValue` and is located here.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -80,9 +81,9 @@ def _compile(shape: Shape, about: About, key: str) -> Build:
 def _list(shape: ListOf, about: About, key: str) -> Build:
     item = shape.item
     if isinstance(item, Leaf | Choice):
-        build_item = scalar(item, about, key, many="each of ")
+        build_item = scalar(item, replace(about, non_empty=False), key, many="each of ")
     else:
-        build_item = _compile(item, about, key)
+        build_item = _compile(item, about, f"each of {key}")
 
     def build(node: Node, faults: Faults) -> Any:  # noqa: ANN401
         nodes = node.value
@@ -110,7 +111,7 @@ def _not_a_list(item: Shape, key: str, node: Node) -> str:
         return f"{key} must be a list, not a mapping"
     if isinstance(item, Choice):
         return words_of_list(key, item)
-    return f"{key} must be a list; write [{shown(node.value)[1:-1]}]"
+    return f"{key} must be a list; write [{shown(', '.join(node.value.split()))[1:-1]}]"
 
 
 def _map(shape: MapOf, about: About, key: str) -> Build:
@@ -118,7 +119,7 @@ def _map(shape: MapOf, about: About, key: str) -> Build:
     if isinstance(value_shape, Leaf | Choice):
         build_value = scalar(value_shape, About(text=""), key, many="each value of ")
     else:
-        build_value = _compile(value_shape, About(text=""), key)
+        build_value = _compile(value_shape, About(text=""), f"each value of {key}")
     pattern = compiled(about)
 
     def build(node: Node, faults: Faults) -> Any:  # noqa: ANN401

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from reconciler.errors import InvalidValue
 from reconciler.fields import duration_text
 from reconciler.manifest.build import builder
+from reconciler.manifest.scalars import ABSENT
 from reconciler.manifest.shape import (
     Choice,
     Leaf,
@@ -34,7 +35,9 @@ Path = tuple[str | int, ...]
 
 _WIDTH = 100
 # What needs no quotes anywhere: no indicator, no space at an end, no ': ', no ' #'.
-_PLAIN = re.compile(r"[\w/.$(+-](?:[\w/.$()+=@^~'-]|[ :](?![ #:]|$))*", re.ASCII)
+_PLAIN = re.compile(r"(?:--?(?=[a-z]))?[\w/.$(](?:[\w/.$()+=@^~'-]|[ :](?![ #:]|$))*", re.ASCII)
+_OLD_BOOLEANS = frozenset(("yes", "no", "on", "off", "y", "n"))
+_OLD_NUMBER = re.compile(r"[.0-9][-+.:_0-9a-fx]*(?:[ t].*)?$|\.(?:inf|nan)$", re.IGNORECASE)
 _UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 # Lines of text that a literal block (`|`) keeps as they are.
 _BLOCK = re.compile(
@@ -94,6 +97,8 @@ def from_data(cls: type[T], data: Mapping[str, Any]) -> T:
     faults: Faults = []
     declared: Any = cls
     value: T = builder(declared)(_node(data, (), paths), faults)
+    if value is ABSENT:
+        faults.append((0, 0, f"a {record_of(declared).kind or cls.__name__} must be a mapping"))
     if faults:
         raise InvalidValue((paths[line], message) for line, _, message in faults)
     return value
@@ -113,7 +118,9 @@ def _node(data: object, path: Path, paths: list[Path]) -> Node:
         return Node([_node(one, (*path, at), paths) for at, one in enumerate(data)], line, 0)
     if isinstance(data, str):
         return Node(str(data), line, 0, '"')
-    return Node(_scalar(data), line, 0)
+    if data is None or isinstance(data, bool | int | float):
+        return Node(_scalar(data), line, 0)
+    raise InvalidValue([(path, f"a {type(data).__name__} is not plain data; give text instead")])
 
 
 def _scalar(value: object) -> str:
@@ -199,7 +206,7 @@ def _text(text: str) -> str:
 
 
 def _is_text(text: str) -> bool:
-    # Quoted too: what YAML 1.1, which most other tools still speak, reads as a boolean or a number.
-    if text.lower() in {"yes", "no", "on", "off", "y", "n"} or text[0] in "0123456789+-.":
+    # Quoted too: what YAML 1.1, which most other tools still speak, takes for something else.
+    if text.lower() in _OLD_BOOLEANS or _OLD_NUMBER.match(text):
         return False
     return isinstance(resolve(text), str)

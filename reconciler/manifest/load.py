@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reconciler.errors import Problem
 from reconciler.manifest.build import builder, find
-from reconciler.manifest.scalars import Faults, nearest
+from reconciler.manifest.scalars import FAILED, Faults, nearest
 from reconciler.manifest.syntax import one_line, shown
 from reconciler.manifest.yaml12 import Node, parse
 from reconciler.pipeline import Pipeline
@@ -99,15 +99,20 @@ def _load(documents: Iterable[Document]) -> Loaded:
     for document in sorted(documents, key=lambda document: document.file):
         file = document.file
         roots, wrong = parse(file, document.text)
-        for root in roots:
-            declared = _declare(file, root, wrong, broken)
-            if declared is not None:
-                value = declared.value
-                first = found[value.KIND].setdefault(value.name, declared)
-                if first is not declared:
-                    place = "{}:{}:{}".format(*first.at("name"))
-                    message = f"{value.KIND} {shown(value.name)} is already declared at {place}"
-                    wrong.append(declared.problem(f"{message}; rename one", "name"))
+        for root, whole in roots:
+            faults: Faults = []
+            kind, value = _build(root, faults)
+            wrong += (Problem(file, line, column, one_line(said)) for line, column, said in faults)
+            if faults or not whole:
+                name = find(root, ("name",)).value
+                broken.update({(kind, name)} if isinstance(name, str) else ())
+                continue
+            declared = Declared(value, file, root)
+            first = found[kind].setdefault(value.name, declared)
+            if first is not declared:
+                place = "{}:{}:{}".format(*first.at("name"))
+                message = f"{kind} {shown(value.name)} is already declared at {place}; rename one"
+                wrong.append(declared.problem(message, "name"))
         problems += _some(file, wrong)
     return Loaded(
         schedules=dict(sorted(found[Schedule.KIND].items())),
@@ -125,34 +130,26 @@ def _some(file: str, problems: list[Problem]) -> Sequence[Problem]:
     return [*sorted(problems)[:MAX_PROBLEMS], Problem(file, 0, 0, rest)]
 
 
-def _declare(
-    file: str, root: Node, problems: list[Problem], broken: set[tuple[str, str]]
-) -> Declared[Any] | None:
-    """Build one document; None after adding problems, its name to ``broken``."""
-    faults: Faults = []
+def _build(root: Node, faults: Faults) -> tuple[str, Any]:
+    """Build the value of one document; returns its kind, empty where it has none, and the value."""
     kind = _kind(root, faults)
-    if kind is not None:
-        value = builder(KINDS[kind])(root, faults)
-        if isinstance(value, Schedule):
-            trigger = value.trigger
-            for path, message in _trigger_faults(trigger):
-                place = find(root, ("trigger", trigger.TAG, *path))
-                faults.append((place.line, place.column, message))
-        if not faults:
-            return Declared(value, file, root)
-        name = find(root, ("name",)).value
-        if isinstance(name, str):
-            broken.add((kind, name))
-    problems += (Problem(file, line, column, one_line(said)) for line, column, said in faults)
-    return None
+    if not kind:
+        return kind, FAILED
+    value = builder(KINDS[kind])(root, faults)
+    if isinstance(value, Schedule):
+        trigger = value.trigger
+        for path, message in _trigger_faults(trigger):
+            place = find(root, ("trigger", trigger.TAG, *path))
+            faults.append((place.line, place.column, message))
+    return kind, value
 
 
 # Schedules share triggers, and a sync agent loads the same ones again and again.
 _trigger_faults = lru_cache(maxsize=10_000)(trigger_problems)
 
 
-def _kind(root: Node, faults: Faults) -> str | None:
-    """Tell the kind of a document, or say why it has none."""
+def _kind(root: Node, faults: Faults) -> str:
+    """Tell the kind of a document; empty after saying why it has none."""
     kinds = "Schedule, Pipeline or Datastore"
     if not isinstance(root.value, dict):
         message = f"a manifest is a mapping that starts with kind: {kinds}"
@@ -168,4 +165,4 @@ def _kind(root: Node, faults: Faults) -> str | None:
         close = nearest(kind, KINDS) if isinstance(kind, str) else None
         message = f"kind must be {kinds}" + (f"; did you mean {close}?" if close else "")
     faults.append((root.line, root.column, message))
-    return None
+    return ""

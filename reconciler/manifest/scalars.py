@@ -63,10 +63,10 @@ def scalar(shape: Leaf | Choice, about: About, key: str, *, many: str = "") -> B
     """Compile a scalar of the field ``key``; ``many`` says "each of" where it is one of several."""
     if isinstance(shape, Leaf):
         accepted, read = _READERS[shape](about, key)
-        wanted = shape.value
+        wanted = shape
     else:
         accepted, read = _choice(shape, (words_of_list if many else _words)(key, shape))
-        wanted = Leaf.TEXT.value
+        wanted = Leaf.TEXT
     label = many + key
 
     def build(node: Node, faults: Faults) -> Any:  # noqa: ANN401
@@ -79,7 +79,11 @@ def scalar(shape: Leaf | Choice, about: About, key: str, *, many: str = "") -> B
             return fault(faults, node, message)
         if value is None:
             return ABSENT
-        return fault(faults, node, f"{label} must be {wanted}, {_instead(node, value, accepted)}")
+        return fault(
+            faults,
+            node,
+            f"{label} must be {wanted.value}, {_instead(node, value, accepted, wanted)}",
+        )
 
     return build
 
@@ -90,13 +94,13 @@ def fault(faults: Faults, node: Node, message: str) -> Missing:
     return FAILED
 
 
-def _instead(node: Node, value: object, accepted: frozenset[type]) -> str:
+def _instead(node: Node, value: object, accepted: frozenset[type], wanted: Leaf) -> str:
     """Say what stands there instead, and what to do."""
     if isinstance(value, dict | list):
         return "not a mapping" if isinstance(value, dict) else "not a list"
     text = str(node.value)
     if not isinstance(value, str):
-        return f"not {shown(text)[1:-1]}" + ("; put it in quotes" if str in accepted else "")
+        return f"not {shown(text)[1:-1]}" + ("; put it in quotes" if wanted is Leaf.TEXT else "")
     if node.style:
         try:
             quoted = type(resolve(text)) in accepted

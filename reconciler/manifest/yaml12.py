@@ -53,7 +53,8 @@ _LEADING_ZERO = re.compile(r"[-+]?0[0-9]")
 NULLS = tuple(word for word, value in _WORDS.items() if value is None)
 _NO_KEYS = frozenset(("", "<<"))
 _NUMBER_STARTS = frozenset("0123456789+-.")
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CONFLICT = re.compile(r"^<<<<<<< ", re.MULTILINE)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 # Beyond ASCII: C1 controls, Unicode's own line breaks (libyaml would count them as lines), stray
 # byte order marks and non-characters.
 _UNUSUAL = re.compile("[\x80-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
@@ -86,11 +87,11 @@ class _Stop(Exception):
     """Nothing more can be read from this file."""
 
 
-def parse(file: str, text: bytes) -> tuple[list[Node], list[Problem]]:
+def parse(file: str, text: bytes) -> tuple[list[tuple[Node, bool]], list[Problem]]:
     """Read every document of a file; empty documents are left out.
 
-    Returns the roots of the documents that could be read, and all problems. After a syntax problem
-    the rest of the file is not read.
+    Returns the root of each document that could be read, with whether all of it is in the tree, and
+    all problems. After a syntax problem the rest of the file is not read.
     """
     problem = _unreadable(file, text)
     if problem is not None:
@@ -111,17 +112,21 @@ def _unreadable(file: str, text: bytes) -> Problem | None:
     except UnicodeDecodeError as error:
         message = f"byte 0x{text[error.start]:02x} is not valid UTF-8; save the file as UTF-8"
         return Problem(file, *place_of(text[: error.start].decode()), message)
-    control = _CONTROL.search(text)
-    if control is not None:
-        message = f"control character 0x{text[control.start()]:02x} is not allowed; remove it"
-        return Problem(file, *place_of(text[: control.start()].decode()), message)
-    if not text.isascii():
-        unusual = _UNUSUAL.search(decoded, 1 if decoded[0] == "\ufeff" else 0)
-        if unusual is not None:
-            code = f"{ord(unusual[0]):04x}"
-            message = f'character U+{code.upper()} is not allowed; write "\\u{code}" in quotes'
-            return Problem(file, *place_of(decoded[: unusual.start()]), message)
-    return None
+    unwanted = _CONFLICT.search(decoded) or _CONTROL.search(decoded)
+    if unwanted is None and not text.isascii():
+        unwanted = _UNUSUAL.search(decoded, 1 if decoded[0] == "\ufeff" else 0)
+    if unwanted is None:
+        return None
+    return Problem(file, *place_of(decoded[: unwanted.start()]), _unwanted(unwanted[0]))
+
+
+def _unwanted(found: str) -> str:
+    if len(found) > 1:
+        return "a merge conflict was left here; resolve it"
+    if found <= "\x7f":
+        return f"control character 0x{ord(found):02x} is not allowed; remove it"
+    code = f"{ord(found):04x}"
+    return f'character U+{code.upper()} is not allowed; write "\\u{code}" in quotes'
 
 
 class _Reader:
@@ -129,7 +134,7 @@ class _Reader:
 
     def __init__(self, file: str, text: bytes) -> None:
         self.file = file
-        self.roots: list[Node] = []
+        self.roots: list[tuple[Node, bool]] = []
         self.problems: list[Problem] = []
         self._next: Callable[[], Event] = _Parser(text).get_event
         self._count = 0
@@ -149,11 +154,11 @@ class _Reader:
         self._next()
         while type(self._next()) is _DOCUMENT:
             self._anchors.clear()
-            event = self._next()
-            root = self._node(event, 1)
+            before = len(self.problems)
+            root = self._node(self._next(), 1)
             self._next()
             if root.value != "" or root.style:
-                self.roots.append(root)
+                self.roots.append((root, len(self.problems) == before))
 
     def _report(self, line: int, column: int, message: str) -> None:
         self.problems.append(Problem(self.file, line, column, one_line(message)))
@@ -168,7 +173,8 @@ class _Reader:
         mark = event.start_mark
         line, column = mark.line + 1, mark.column + 1
         if event.tag is not None:
-            self._report(line, column, f"tag {shown(event.tag)} is not known here; remove it")
+            tag = shown(event.tag.replace("tag:yaml.org,2002:", "!!"))
+            self._report(line, column, f"tag {tag} is not known here; remove it")
         anchor = event.anchor
         if anchor is None:
             return self._value(event, line, column, depth)
@@ -181,7 +187,8 @@ class _Reader:
 
     def _value(self, event: Event, line: int, column: int, depth: int) -> Node:
         if type(event) is _SCALAR:
-            return Node(event.value, line, column, event.style)
+            # A tagged scalar is text: its tag is reported, so nothing more is said about its type.
+            return Node(event.value, line, column, event.style or event.tag or "")
         self._dive(event.start_mark, depth)
         if type(event) is _MAPPING:
             entries = self._entries(depth + 1)
@@ -244,7 +251,7 @@ class _Reader:
         node = self._node(event, depth)
         key = node.value
         if not isinstance(key, str):
-            self._report(line, column, "a key must be one text, not a list or a mapping")
+            self._report(line, column, "a key must be one text; quote it if it has braces")
         elif key == "" and not node.style:
             self._report(line, column, "a key is missing before ':'")
         elif key == "<<" and not node.style:

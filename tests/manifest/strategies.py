@@ -1,0 +1,137 @@
+"""Hypothesis strategies for declared values, with texts that are out to break a YAML file."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from hypothesis import strategies as st
+
+from reconciler.manifest.project import Project, Target
+from reconciler.pipeline import Parameter, ParameterType, Pipeline, Retries, Step
+from reconciler.schedule import Datastore, DatastoreChange, Missed, Overlap, Schedule, Status
+from reconciler.trigger.compile import problems
+from tests.strategies import crons, recurrences
+
+HOSTILE = (
+    "", " ", "~", "null", "true", "False", "yes", "on", "No", "010", "0x1f", "0o17", "1", "1.0", "-1e5", ".inf",
+    ".nan", "18:30", "2026-01-31", "1_000", "*", "*/5 * * * *", "&a", "!tag", "!!python/object:os.system", "@daily",
+    "`x`", "%YAML", "- x", "-", "?", "? x", ":", "x:", "x: y", " x", "x ", "x #y", "#", "[", "]", "{}", "a,b", "|",
+    ">", "'", '"', "it's", '"q"', "\\", "\\n", "\t", "\tx", "\n", "a\nb", "a\n b\n", "a\n\nb\n\n", " a\nb", "a\r\nb",
+    "a\tb\nc", "a \nb ", "---", "...", "--- a\n---\n", "\ufeff", "\u2028", "\x00", "\x1b[31m", "\x85", "\ufffe", "é",
+    "名前", "\U0001f600", "<<", "=", "None", "y", "n", "$(x)", "${{ x", "a" * 1100, "#!/bin/sh\nset -e\n\techo hi\n",
+)  # fmt: skip
+
+texts = st.sampled_from([text for text in HOSTILE if "${{" not in text]) | st.text(
+    st.characters(exclude_categories=["Cs"]), max_size=30
+).filter(lambda text: "${{" not in text)
+filled = texts.filter(bool)
+names = st.from_regex(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,20}", fullmatch=True)
+variables = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_]{0,10}", fullmatch=True)
+wholes = st.integers(-(1 << 63), (1 << 63) - 1)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
+scalars = texts | wholes | numbers | st.booleans()
+durations = st.integers(0, 10**12).map(lambda count: timedelta(milliseconds=count))
+lengths = st.integers(1, 10**9).map(lambda count: timedelta(milliseconds=count))
+tags = st.dictionaries(texts, texts, max_size=3)
+
+
+def some(values: st.SearchStrategy, most: int = 3) -> st.SearchStrategy:
+    return st.lists(values, max_size=most, unique=True).map(tuple)
+
+
+changes = st.builds(
+    DatastoreChange,
+    datastore=names,
+    path_on_datastore=texts.filter(lambda text: ".." not in text),
+    polling_interval=st.floats(0.01, 72_000) | st.integers(1, 72_000),
+    data_path_parameter_name=st.none() | texts,
+    settle=st.none() | durations,
+    include=some(texts),
+    ignore=some(texts),
+)
+triggers = (recurrences() | crons()).filter(lambda trigger: not problems(trigger)) | changes
+
+
+@st.composite
+def schedules(draw: st.DrawFn) -> Schedule:
+    trigger = draw(triggers)
+    keeping = [Overlap.QUEUE, Overlap.CANCEL_RUNNING, Overlap.ALLOW, None]
+    overlaps = keeping if isinstance(trigger, DatastoreChange) else [*Overlap, None]
+    return Schedule(
+        name=draw(names),
+        description=draw(texts),
+        pipeline=draw(filled),
+        experiment_name=draw(texts),
+        status=draw(st.sampled_from(Status)),
+        trigger=trigger,
+        pipeline_parameters=draw(st.dictionaries(texts, scalars, max_size=4)),
+        continue_on_step_failure=draw(st.none() | st.booleans()),
+        overlap=draw(st.sampled_from(overlaps)),
+        missed=draw(st.sampled_from(Missed)),
+        catchup_window=draw(st.none() | durations),
+        max_catchup=draw(st.integers(1, 10_000)),
+        max_active_runs=draw(st.integers(1, 10_000)),
+        tags=draw(tags),
+    )
+
+
+@st.composite
+def parameters(draw: st.DrawFn) -> Parameter:
+    kind = draw(st.sampled_from(ParameterType))
+    values = {
+        ParameterType.BOOLEAN: st.booleans(),
+        ParameterType.INTEGER: wholes,
+        ParameterType.NUMBER: wholes | numbers,
+    }
+    default = draw(st.none() | values.get(kind, texts))
+    return Parameter(type=kind, default=default, description=draw(texts))
+
+
+@st.composite
+def pipelines(draw: st.DrawFn) -> Pipeline:
+    known = draw(st.dictionaries(variables, parameters(), max_size=3))
+    references = st.sampled_from([f"--x=${{{{ parameters.{name} }}}}" for name in known] or ["x"])
+    steps: list[Step] = []
+    for name in draw(st.lists(names, min_size=1, max_size=3, unique=True)):
+        program = draw(st.booleans())
+        step = Step(
+            name=name,
+            command=tuple(draw(st.lists(texts | references, min_size=1, max_size=4)))
+            if program
+            else (),
+            shell=None if program else draw(texts),
+            depends_on=draw(some(st.sampled_from([step.name for step in steps]))) if steps else (),
+            env=draw(
+                st.dictionaries(variables, texts | st.just("${{ secret.TOKEN }}"), max_size=2)
+            ),
+            timeout=draw(st.none() | lengths),
+            retries=draw(
+                st.none() | st.builds(Retries, max=st.integers(0, 100), backoff=durations)
+            ),
+        )
+        steps.append(step)
+    return Pipeline(
+        name=draw(names),
+        description=draw(texts),
+        parameters=known,
+        code=draw(st.none() | texts),
+        environment=draw(st.none() | texts),
+        continue_on_step_failure=draw(st.booleans()),
+        steps=tuple(steps),
+        tags=draw(tags),
+    )
+
+
+datastores = st.builds(
+    Datastore, name=names, description=texts, url=texts.map("file:{}".format), tags=tags
+)
+projects = st.builds(
+    Project,
+    project=names,
+    include=st.lists(
+        texts.filter(lambda text: ".." not in text and not text.startswith("/")),
+        min_size=1, max_size=3, unique=True,
+    ).map(tuple),
+    targets=st.dictionaries(names, st.builds(Target, workspace=filled), min_size=1, max_size=2),
+)  # fmt: skip
+values = schedules() | pipelines() | datastores
