@@ -52,7 +52,7 @@ WINDOWS_ZONES = {
     "Mid-Atlantic Standard Time": "Etc/GMT+2",
     "Azores Standard Time": "Atlantic/Azores",
     "Cape Verde Standard Time": "Atlantic/Cape_Verde",
-    "UTC": "Etc/UTC",
+    "UTC": "UTC",
     "Morocco Standard Time": "Africa/Casablanca",
     "GMT Standard Time": "Europe/London",
     "Greenwich Standard Time": "Atlantic/Reykjavik",

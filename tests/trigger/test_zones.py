@@ -1,0 +1,170 @@
+"""Names and offsets of time zones."""
+
+# ruff: noqa: DTZ001  (wall clock times have no zone)
+
+import json
+import struct
+from datetime import datetime, timedelta
+from importlib.resources import files
+from itertools import pairwise
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reconciler.clock import DAY, HOUR, MINUTE, SECOND, parse_instant, to_datetime
+from reconciler.errors import InvalidValue
+from reconciler.trigger import zones
+from reconciler.trigger.windows_zones import WINDOWS_ZONES
+from tests.strategies import ZONES
+
+AZURE = json.loads((Path(__file__).parent / "vectors/azure_time_zones.json").read_text())["names"]
+
+
+def offset_of(instant, zone):
+    return to_datetime(instant).astimezone(zone).utcoffset() // timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize("name", AZURE)
+def test_every_name_of_azure_ml_resolves(name):
+    assert zones.resolve(name).key in zones.iana_names()
+
+
+def test_there_are_131_names_of_azure_ml_and_no_others():
+    assert len(AZURE) == 131
+    assert list(WINDOWS_ZONES) == AZURE
+
+
+@pytest.mark.parametrize(
+    ("windows", "offset"),
+    [
+        ("UTC-11", -11 * HOUR),
+        ("UTC+12", 12 * HOUR),
+        ("Dateline Standard Time", -12 * HOUR),
+        ("Mid-Atlantic Standard Time", -2 * HOUR),
+        ("Kamchatka Standard Time", 12 * HOUR),
+        ("India Standard Time", 5 * HOUR + 30 * MINUTE),
+        ("Aus Central W. Standard Time", 8 * HOUR + 45 * MINUTE),
+        ("AUS Central Standard Time", 9 * HOUR + 30 * MINUTE),
+        ("Line Islands Standard Time", 14 * HOUR),
+        ("Pacific Standard Time (Mexico)", -8 * HOUR),
+    ],
+)
+def test_odd_windows_names_mean_their_offset(windows, offset):
+    assert offset_of(parse_instant("2026-01-15T00:00:00Z"), zones.resolve(windows)) == offset
+
+
+@pytest.mark.parametrize("name", ["UTC", "Europe/Paris", "US/Eastern", "Etc/GMT+5", "EST5EDT"])
+def test_an_iana_name_is_itself(name):
+    assert zones.resolve(name).key == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", ".", "..", "../etc/passwd", "/etc/passwd", "/usr/share/zoneinfo/UTC", "America",
+     "America/", "posix/Europe/Paris", "right/Europe/Paris", "localtime", "posixrules", "Factory",
+     "tzdata.zi", "Europe/Paris\n", " UTC", "Europe\\Paris", "C:\\x", "\0", "UTC\0", "é", "x" * 5000],
+)  # fmt: skip
+def test_a_hostile_name_is_merely_unknown(name):
+    with pytest.raises(InvalidValue, match="Time zone is not a valid TimeZone enum") as caught:
+        zones.resolve(name)
+    assert caught.value.faults[0][0] == ("time_zone",)
+
+
+@pytest.mark.parametrize(
+    ("name", "proposal"),
+    [
+        ("europe/paris", "did you mean 'Europe/Paris'?"),
+        ("Europe/Pariss", "did you mean 'Europe/Paris'?"),
+        ("romance standard time", "did you mean 'Romance Standard Time'?"),
+        ("utc", "did you mean 'UTC'?"),
+        ("Middle Earth", "write an IANA name such as 'Europe/Paris'."),
+    ],
+)
+def test_an_unknown_name_is_answered_with_the_nearest(name, proposal):
+    with pytest.raises(InvalidValue) as caught:
+        zones.resolve(name)
+    assert str(caught.value).endswith(proposal)
+
+
+@settings(deadline=None, max_examples=500)
+@given(st.sampled_from(ZONES), st.integers(0, parse_instant("2200-01-01T00:00:00Z")))
+def test_a_segment_says_what_zoneinfo_says_inside_it_and_at_its_borders(name, instant):
+    zone = zones.resolve(name)
+    start, end, offset, before = zones.Offsets(zone).at(instant)
+    assert start <= instant < end
+    assert offset == offset_of(instant, zone)
+    assert offset == offset_of(start, zone)
+    assert offset == offset_of(end - SECOND, zone)
+    assert before == offset_of(start - SECOND, zone)
+
+
+@pytest.mark.parametrize(
+    ("name", "year"),
+    [("America/New_York", 2026), ("Australia/Lord_Howe", 2026), ("Africa/Casablanca", 2026),
+     ("Africa/Casablanca", 2079), ("Europe/Dublin", 2026), ("Pacific/Apia", 2011),
+     ("Antarctica/Troll", 2026), ("Asia/Gaza", 2040), ("America/Noronha", 2000),
+     ("America/Havana", 2026), ("Asia/Pyongyang", 2015), ("UTC", 2026)],
+)  # fmt: skip
+def test_no_change_of_a_year_is_overlooked(name, year):
+    zone, found = zones.resolve(name), zones.Offsets(zones.resolve(name))
+    start = parse_instant(f"{year}-01-01T00:00:00Z")
+    for instant in range(start, start + 366 * DAY, HOUR // 2):
+        assert found.at(instant)[2] == offset_of(instant, zone)
+
+
+def test_the_hours_after_a_change_know_it_across_the_border_of_a_block():
+    """The search is cut into blocks; a cut must not hide that an hour is shown a second time."""
+    zone = zones.resolve("America/New_York")
+    change = parse_instant("2026-11-01T06:00:00Z")
+    found = zones.Offsets(zone)
+    number = (change + HOUR // 2) // zones._BLOCK
+    for block in (number, number + 1):
+        segments = tuple(found._load(block))
+        assert [a[1] for a in segments[:-1]] == [b[0] for b in segments[1:]]
+    for border in range(0, parse_instant("2200-01-01T00:00:00Z"), zones._BLOCK):
+        start, _, offset, before = found.at(border)
+        assert (start <= border - zones._MARGIN) or offset != before
+
+
+def test_two_changes_of_a_zone_are_never_nearer_than_the_step_of_the_search():
+    for name in sorted(zones.iana_names()):
+        changes = [at for at in _transitions(name) if at >= 0]
+        assert all(b - a > zones._STEP // SECOND for a, b in pairwise(changes)), name
+
+
+def _transitions(name):
+    """Read when the offset changes from a zone's file, RFC 8536."""
+    data = files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
+    isut, isstd, leap, times, types, chars = struct.unpack(">6l", data[20:44])
+    at = 44 + times * 5 + types * 6 + chars + leap * 8 + isstd + isut
+    *_, times, types, _ = struct.unpack(">6l", data[at + 20 : at + 44])
+    at += 44
+    moments = struct.unpack(f">{times}q", data[at : at + 8 * times])
+    kinds = data[at + 8 * times : at + 9 * times]
+    table = at + 9 * times
+    offsets = [struct.unpack(">l", data[table + 6 * k : table + 6 * k + 4])[0] for k in kinds]
+    pairs = list(zip(moments, offsets, strict=True))
+    return [b[0] for a, b in pairwise(pairs) if a[1] != b[1]]
+
+
+def test_zoneinfo_takes_fold_0_of_a_gap_from_before_it_and_of_an_overlap_as_the_first():
+    """PEP 495, on which the rules for the change of clocks rest."""
+    zone = ZoneInfo("America/New_York")
+    gap = zones.first_instant(datetime(2026, 3, 8, 2, 30), zone)
+    assert to_datetime(gap).isoformat() == "2026-03-08T07:30:00+00:00"
+    assert to_datetime(gap).astimezone(zone).isoformat() == "2026-03-08T03:30:00-04:00"
+    overlap = zones.first_instant(datetime(2026, 11, 1, 1, 30), zone)
+    assert to_datetime(overlap).astimezone(zone).isoformat() == "2026-11-01T01:30:00-04:00"
+    again = zones.first_instant(datetime(2026, 11, 1, 1, 30, fold=1), zone)
+    assert again == overlap
+
+
+def test_a_wall_counts_from_1970_on_the_clock_itself():
+    assert zones.to_wall(datetime(1970, 1, 2, 0, 0, 1)) == DAY + SECOND
+
+
+def test_the_offsets_of_a_zone_are_searched_once_per_process():
+    assert zones.offsets(ZoneInfo("Europe/Paris")) is zones.offsets(ZoneInfo("Europe/Paris"))
