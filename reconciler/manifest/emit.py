@@ -46,27 +46,30 @@ _BLOCK = re.compile(
 )
 
 
-def to_data(value: Value) -> dict[str, Any]:
+def to_data(value: Value, *, defaults: bool = False) -> dict[str, Any]:
     """Turn a declared value into dicts, lists, texts, numbers and booleans.
 
-    The form is canonical: keys in declaration order, fields at their default left out, enums,
-    times and durations as text, a trigger as ``{tag: {...}}``. Without ``kind``.
+    The form is canonical: keys in declaration order, fields at their default left out (or kept,
+    with ``defaults``), enums, times and durations as text, a trigger as ``{tag: {...}}``. Without
+    ``kind``.
     """
-    return _data(record_of(value.__class__), value)
+    return _data(record_of(value.__class__), value, defaults=defaults)
 
 
-def plain(shape: Shape, value: Any) -> Any:  # noqa: ANN401, PLR0911  (an answer for each shape)
+def plain(shape: Shape, value: Any, *, defaults: bool = False) -> Any:  # noqa: ANN401, PLR0911  (an answer for each shape)
     """Turn a value of ``shape`` into plain data."""
+    if value is None:
+        return None
     match shape:
         case Record():
-            return _data(shape, value)
+            return _data(shape, value, defaults=defaults)
         case OneOf(records):
             tag = value.TAG
-            return {tag: _data(records[tag], value)}
+            return {tag: _data(records[tag], value, defaults=defaults)}
         case ListOf(item):
-            return [plain(item, one) for one in value]
+            return [plain(item, one, defaults=defaults) for one in value]
         case MapOf(item):
-            return {key: plain(item, one) for key, one in value.items()}
+            return {key: plain(item, one, defaults=defaults) for key, one in value.items()}
         case Choice():
             return str(value)
         case Leaf.MOMENT:
@@ -78,12 +81,12 @@ def plain(shape: Shape, value: Any) -> Any:  # noqa: ANN401, PLR0911  (an answer
     return value
 
 
-def _data(record: Record, value: object) -> dict[str, Any]:
+def _data(record: Record, value: object, *, defaults: bool) -> dict[str, Any]:
     data = {}
     for member in record.members:
         part = getattr(value, member.name)
-        if member.required or part != member.default:
-            data[member.name] = plain(member.shape, part)
+        if defaults or member.required or part != member.default:
+            data[member.name] = plain(member.shape, part, defaults=defaults)
     return data
 
 

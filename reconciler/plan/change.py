@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -9,7 +10,8 @@ from reconciler.live import Owner
 
 FORMAT = 1
 
-Plain = str | int | float | bool | None | list["Plain"] | dict[str, "Plain"]
+# Covariant, so that a list of names is plain data too.
+Plain = str | int | float | bool | None | Sequence["Plain"] | Mapping[str, "Plain"]
 
 
 class Action(StrEnum):

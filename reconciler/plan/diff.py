@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 from reconciler.manifest.emit import to_data
 from reconciler.pipeline import Pipeline
@@ -33,19 +33,17 @@ def field_changes(
         FieldChange(".".join(path), _look_up(before, path), _look_up(after, path))
         for path in sorted(paths)
     ]
-    orders = [
-        list(side["steps"]) for side in (before, after) if isinstance(side.get("steps"), dict)
-    ]
-    if orders and orders[0] != orders[1] and sorted(orders[0]) == sorted(orders[1]):
-        changes.append(FieldChange("steps (order)", orders[0], orders[1]))
+    if isinstance(old, Pipeline) and isinstance(new, Pipeline):
+        names = [[step.name for step in side.steps] for side in (old, new)]
+        if names[0] != names[1] and sorted(names[0]) == sorted(names[1]):
+            changes.append(FieldChange("steps (order)", *names))
     return tuple(changes)
 
 
-def _comparable(value: Schedule | Pipeline | Datastore) -> dict[str, Plain]:
-    data = cast("dict[str, Plain]", to_data(value, defaults=True))
+def _comparable(value: Schedule | Pipeline | Datastore) -> dict[str, Any]:
+    data = to_data(value, defaults=True)
     if isinstance(value, Pipeline):
-        steps = cast("list[dict[str, Plain]]", data["steps"])
-        data["steps"] = {str(step["name"]): step for step in steps}
+        data["steps"] = {step["name"]: step for step in data["steps"]}
     return data
 
 
