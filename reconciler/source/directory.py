@@ -112,20 +112,22 @@ class DirectorySource:
         chosen = []
         for path, kind in self._entries(wanted.reaches):
             matches = bool(wanted.matching(path))
-            if kind is Kind.FILE or kind is Kind.ABSENT:
-                refused = matches and kind is Kind.ABSENT
-            elif kind is Kind.MODULE:
-                refused = wanted.reaches(path)
-            else:
-                folder = Path(self._folder, path).is_dir()
-                refused = matches or (folder and wanted.reaches(path))
-            if refused:
+            if self._refuses(path, kind, wanted, matches=matches):
                 raise SourceError(f"{path!r} {kind.value}")
-            if matches and not path.isprintable() and _undecodable(path):
+            if matches and _undecodable(path):
                 raise SourceError(f"the name of {path!r} is not UTF-8; rename it")
             if matches:
                 chosen.append(path)
         return sorted(chosen)
+
+    def _refuses(self, path: str, kind: Kind, wanted: Globs | _Below, *, matches: bool) -> bool:
+        if kind is Kind.LINK:
+            # One that leads nowhere may be a folder that is not mounted.
+            file = Path(self._folder, path).is_file()
+            return matches or (wanted.reaches(path) and not file)
+        if kind is Kind.MODULE:
+            return wanted.reaches(path)
+        return matches and kind is Kind.ABSENT
 
     def _entries(self, enters: Callable[[str], bool]) -> Iterator[tuple[str, Kind]]:
         """Walk through the folders that ``enters`` allows, and give what is not a folder."""
@@ -170,4 +172,4 @@ def _stem(pattern: str) -> str:
 
 
 def _undecodable(path: str) -> bool:
-    return any("\udc80" <= letter <= "\udcff" for letter in path)
+    return not path.isascii() and any("\udc80" <= letter <= "\udcff" for letter in path)

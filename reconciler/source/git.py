@@ -12,7 +12,7 @@ import shutil
 import stat
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.clock import SECOND
 from reconciler.errors import SourceError
@@ -145,7 +145,7 @@ class GitSource(DirectorySource):
         options = ("-c", "--raw", "--no-abbrev", "--no-renames", "--relative")
         command = _command((*_LOG, *options, str(self._head), "--", *paths))
         # The answer is read while it comes; GitPython stops Git once nobody listens any more.
-        process = _git(self.folder).execute(command, as_process=True)
+        process: Any = _git(self.folder).execute(command, as_process=True)
         fields = _stream(process.stdout)
         commit = committed_at = author = ""
         for field in fields:
@@ -262,10 +262,8 @@ def _git(folder: str) -> Git:
 
 def _check(folder: str, status: int, said: str) -> None:
     if "safe.directory" in said:
-        text = (
-            f"Git does not read {folder!r}, which belongs to another user; if you trust it, run: "
-        )
-        raise SourceError(text + f"git config --global --add safe.directory {folder}")
+        command = f"git config --global --add safe.directory {shlex.quote(folder)}"
+        raise SourceError(f"Git does not trust {folder!r}, another user's; if you do: {command}")
     # Git only warns of a folder it may not read, and lists the rest as if it were everything.
     if status or "could not open directory" in said:
         lines = [line for line in said.splitlines() if line.startswith(("fatal:", "warning:"))]

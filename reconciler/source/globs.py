@@ -23,11 +23,13 @@ class Globs:
     """Some globs, stepped through together, one name of a path after the other.
 
     Raises:
-        SourceError: a glob is empty, absolute, or leaves the project with ``..``.
+        SourceError: none is given, or one is empty, absolute, or leaves the project with ``..``.
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self.patterns = tuple(patterns)
+        if not self.patterns:
+            raise SourceError("include names no glob; write for example manifests/*.yml")
         self._segments = [_segments(pattern) for pattern in self.patterns]
         start = self._spread((number, 0) for number in range(len(self.patterns)))
         self._after: dict[str, _Places] = {"": start}

@@ -71,7 +71,9 @@ def read(folder: str, path: str, limit: int) -> tuple[int, bytes]:
     except OSError as error:
         raise SourceError(f"{path!r} cannot be read: {error.strerror}") from None
     if max(status.st_size, len(content)) > limit:
-        raise SourceError(f"more than {LIMIT >> 20} MiB, reached at {path!r}")
+        raise SourceError(
+            f"more than {LIMIT >> 20} MiB, reached at {path!r}; keep data in a datastore"
+        )
     if content.startswith(_LFS_POINTER):
         raise SourceError(f"{path!r} is only a pointer of Git LFS; run: git lfs pull")
     return EXECUTABLE if status.st_mode & stat.S_IXUSR else PLAIN, content

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from reconciler.live import Provenance
+from reconciler.source.git import GitSource, open_source
+from tests.source.repositories import WHO, Repository, steady
+from tests.source.test_directory import readable_by_all
+
+__all__ = ["readable_by_all"]
+
+
+@pytest.fixture(autouse=True)
+def git(monkeypatch):
+    steady(monkeypatch)
+
+
+@pytest.fixture
+def repository(tmp_path):
+    made = Repository(tmp_path / "repository")
+    made.write("reconciler.yml", "project: wine\n")
+    return made
+
+
+def opened(repository, folder=""):
+    source = open_source(str(repository.folder / folder))
+    assert isinstance(source, GitSource)
+    return source
+
+
+def files(documents):
+    return [document.file for document in documents]
+
+
+def by(repository, file, commit):
+    at = repository.seconds * 1_000_000
+    return Provenance(file=file, commit=commit, author=WHO, committed_at=at)
+
+
+def test_each_file_has_the_last_commit_that_changed_it(repository):
+    first = repository.commit({"a.yml": "1", "-b.yml": "1", "new\nline.yml": "1"})
+    expected = {"-b.yml": by(repository, "-b.yml", first)}
+    expected["new\nline.yml"] = by(repository, "new\nline.yml", first)
+    second = repository.commit({"a.yml": "2"})
+    expected["a.yml"] = by(repository, "a.yml", second)
+    repository.commit({"other": "3"})
+    repository.write("a.yml", "not committed")
+    repository.write("b.yml", "untracked")
+    expected["b.yml"] = Provenance(file="b.yml")
+    source = opened(repository)
+    assert source.provenance(expected) == expected
+    assert source.provenance(["a.yml"]) == {"a.yml": expected["a.yml"]}
+    assert source.provenance([]) == {}
+
+
+def test_a_staged_file_is_not_committed_yet(repository):
+    repository.commit()
+    repository.write("a.yml")
+    repository.git("add", "a.yml")
+    assert opened(repository).provenance(["a.yml"])["a.yml"].commit is None
+
+
+def test_a_change_of_mode_is_a_change(repository):
+    repository.commit({"a.sh": "1"})
+    repository.write("a.sh", "1", mode=0o755)
+    second = repository.commit()
+    assert opened(repository).provenance(["a.sh"])["a.sh"].commit == second
+
+
+def test_many_files_are_looked_up_in_one_pass(repository, monkeypatch):
+    names = [f"m/{number}.yml" for number in range(250)]
+    first = repository.commit(dict.fromkeys(names, "1"))
+    second = repository.commit({"m/7.yml": "2"})
+    source = opened(repository)
+    asked = []
+    monkeypatch.setattr(
+        "reconciler.source.git._command",
+        lambda arguments, real=sys.modules["reconciler.source.git"]._command: (
+            asked.append(arguments[0]) or real(arguments)
+        ),
+    )
+    found = source.provenance(names)
+    assert {name for name in names if found[name].commit == second} == {"m/7.yml"}
+    assert sum(found[name].commit == first for name in names) == 249
+    assert asked.count("log") == 1
+
+
+def test_a_branch_whose_change_the_merge_dropped_did_not_make_the_file(repository):
+    repository.commit({"a.yml": "1", "b.yml": "1"})
+    repository.git("switch", "--quiet", "--create=side")
+    side = repository.commit({"b.yml": "side"})
+    repository.git("switch", "--quiet", "main")
+    ours = repository.commit({"a.yml": "main"})
+    repository.git("switch", "--quiet", "side")
+    repository.commit({"a.yml": "dropped"})
+    repository.git("switch", "--quiet", "main")
+    repository.git("merge", "--quiet", "--no-commit", "--strategy-option=ours", "side")
+    repository.commit()
+    found = opened(repository).provenance(["a.yml", "b.yml"])
+    assert (found["a.yml"].commit, found["b.yml"].commit) == (ours, side)
+
+
+def test_a_merge_that_changes_a_file_itself_is_its_commit(repository):
+    repository.commit({"a.yml": "1"})
+    repository.git("switch", "--quiet", "--create=side")
+    repository.commit({"a.yml": "side"})
+    repository.git("switch", "--quiet", "main")
+    repository.commit({"a.yml": "main"})
+    repository.git("merge", "--quiet", "--no-commit", "--strategy-option=ours", "side")
+    merge = repository.commit({"a.yml": "both"})
+    assert opened(repository).provenance(["a.yml"])["a.yml"].commit == merge
+
+
+def test_what_people_configure_for_git_log_changes_nothing(repository):
+    first = repository.commit({"a.yml": "1"})
+    for setting in [
+        ("log.showSignature", "true"),
+        ("log.follow", "true"),
+        ("log.decorate", "full"),
+        ("color.ui", "always"),
+        ("i18n.logOutputEncoding", "ISO-8859-1"),
+        ("status.showUntrackedFiles", "no"),
+        ("status.branch", "true"),
+        ("status.relativePaths", "false"),
+        ("diff.renames", "copies"),
+        ("diff.noprefix", "true"),
+    ]:
+        repository.git("config", *setting)
+    repository.write("b.yml")
+    source = opened(repository)
+    assert source.provenance(["a.yml"]) == {"a.yml": by(repository, "a.yml", first)}
+    assert source.state().dirty == ("b.yml",)
+
+
+def test_an_author_with_any_name_is_told_as_they_write_it(repository):
+    repository.write("a.yml")
+    repository.git("add", "--all")
+    repository.git("commit", "--quiet", "--message=x", "--author=/:Ünï \t 中文 <->")
+    source = opened(repository)
+    assert source.state().author == "/:Ünï \t 中文 <->"
+    assert source.provenance(["a.yml"])["a.yml"].author == "/:Ünï \t 中文 <->"
