@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from sqlalchemy import QueuePool, create_engine, event
+from sqlalchemy import QueuePool, create_engine
 from sqlalchemy.exc import DBAPIError
 
 from reconciler.errors import WorkspaceBusy, WorkspaceError, WorkspaceFull
@@ -37,13 +37,12 @@ class Database:
         self._engine = create_engine(
             "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=4
         )
-        event.listen(self._engine, "begin", _begin)
-        self._writer = self._engine.execution_options(begin="BEGIN IMMEDIATE")
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Begin a transaction that sees one consistent moment and writes nothing."""
-        with self._meaning(), self._engine.connect() as connection:
+        with self._meaning(), self._engine.connect() as connection, driver(connection) as raw:
+            raw.execute("BEGIN")
             yield connection
 
     @contextmanager
@@ -57,7 +56,10 @@ class Database:
         """
         if self.read_only:
             raise WorkspaceError(f"{self.path} was opened for reading only")
-        with self._meaning(), self._writer.begin() as connection:
+        # The driver's own connection ends the transaction; SQLAlchemy's would double the cost of
+        # a small one.
+        with self._meaning(), self._engine.connect() as connection, driver(connection) as raw:
+            raw.execute("BEGIN IMMEDIATE")
             yield connection
 
     def close(self) -> None:
@@ -95,10 +97,6 @@ class Database:
             raise _meaning_of(error.orig, self.path) from error
         except sqlite3.Error as error:
             raise _meaning_of(error, self.path) from error
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))
 
 
 def driver(connection: Connection) -> sqlite3.Connection:

@@ -181,7 +181,6 @@ class SqlLedger:
     def snapshot(self, watch_id: int) -> dict[bytes, FileFacts]:
         """Read what a watch last knew of its directory."""
         with self._database.reading() as connection:
-            connection.execute(text("SELECT 1"))
             found = driver(connection).execute(
                 "SELECT name, size, mtime_ns, inode FROM files WHERE watch_id = ?", (watch_id,)
             )

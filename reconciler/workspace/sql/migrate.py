@@ -24,7 +24,7 @@ REVISIONS = ("0001", "0002")
 HEAD = REVISIONS[-1]
 
 
-def create(path: str) -> None:
+def create_file(path: str) -> None:
     """Make a new workspace at ``path``, whole or not at all; one that appears meanwhile stays.
 
     Raises:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import NotFound, WorkspaceError
-from reconciler.workspace.sql import migrate
 from reconciler.workspace.sql.connection import Database
 from reconciler.workspace.sql.ledger import SqlLedger
+from reconciler.workspace.sql.migrate import check, create_file
 from reconciler.workspace.sql.registry import SqlRegistry
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def open_workspace(
     if not Path(path).exists():
         if not create:
             raise NotFound(f"no workspace at {path}; `reconciler apply` creates it")
-        migrate.create(path)
+        create_file(path)
     if not Path(path).is_file():
         raise WorkspaceError(f"{path} is not a file")
     database = Database(path, read_only=read_only)
     try:
-        migrate.check(database)
+        check(database)
     except BaseException:
         database.close()
         raise
