@@ -47,9 +47,13 @@ if TYPE_CHECKING:
     from reconciler.manifest.yaml12 import Entries, Node
 
 
-@cache
 def builder(cls: type) -> Build:
-    """Compile a declared dataclass."""
+    """Compile a declared dataclass, once."""
+    return _compiled(cls)
+
+
+@cache
+def _compiled(cls: type) -> Build:
     return _record(record_of(cls))
 
 
@@ -221,7 +225,7 @@ def _advice(member: Member) -> str:
         return f"write one of {', '.join(shape.enum)}"
     if member.about.examples:
         return f"write for example {member.name}: {member.about.examples[0]}"
-    return f"write {member.name}: and its items"
+    return f"write {member.name}: and {shape.value if isinstance(shape, Leaf) else 'its items'}"
 
 
 def _listed(words: Iterable[str]) -> str:

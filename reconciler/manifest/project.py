@@ -84,10 +84,11 @@ def load_one(cls: type[T], file: str, text: bytes) -> tuple[T | None, tuple[Prob
     if len(roots) != 1:
         many = "several documents; keep one" if roots else f"nothing; write a {cls.__name__}"
         return None, (Problem(file, 0, 0, f"the file holds {many}"),)
+    root, _ = roots[0]
     faults: Faults = []
-    value: T | Any = builder(cls)(roots[0], faults)
+    value: T | Any = builder(cls)(root, faults)
     if value is ABSENT:
-        faults.append((roots[0].line, roots[0].column, f"a {cls.__name__} is a mapping of keys"))
+        faults.append((root.line, root.column, f"a {cls.__name__} is a mapping of keys"))
     if faults:
         problems = [Problem(file, line, column, one_line(said)) for line, column, said in faults]
         return None, tuple(sorted(problems))

@@ -112,7 +112,9 @@ def _unreadable(file: str, text: bytes) -> Problem | None:
     except UnicodeDecodeError as error:
         message = f"byte 0x{text[error.start]:02x} is not valid UTF-8; save the file as UTF-8"
         return Problem(file, *place_of(text[: error.start].decode()), message)
-    unwanted = _CONFLICT.search(decoded) or _CONTROL.search(decoded)
+    unwanted = _CONTROL.search(decoded)
+    if unwanted is None and "<<<<<<< " in decoded:
+        unwanted = _CONFLICT.search(decoded)
     if unwanted is None and not text.isascii():
         unwanted = _UNUSUAL.search(decoded, 1 if decoded[0] == "\ufeff" else 0)
     if unwanted is None:

@@ -60,13 +60,13 @@ def loaded(text: str):
 
 
 @given(values)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_what_is_written_as_yaml_loads_as_the_same_value_down_to_its_types(value):
     assert exact(loaded(to_yaml(value))) == exact(value)
 
 
 @given(values)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_plain_data_that_went_through_json_is_the_same_value_again(value):
     stored = json.dumps(to_data(value))
     again = from_data(type(value), json.loads(stored))
@@ -118,6 +118,13 @@ def test_the_canonical_data_of_a_schedule():
         "overlap": "skip",
         "catchup_window": "1h30m",
     }
+
+
+def test_plain_data_may_keep_its_defaults():
+    data = to_data(NIGHTLY, defaults=True)
+    assert data["max_catchup"] == 100
+    assert data["trigger"]["recurrence"]["end_time"] is None
+    assert from_data(Schedule, data) == NIGHTLY
 
 
 def test_a_manifest_reads_as_a_person_would_write_it():
@@ -231,6 +238,7 @@ def test_what_another_field_forces_is_written_and_what_the_class_fills_in_is_not
         ({"name": float("nan"), "url": float("inf"), "description": None},
          [(("name",), "name: '.nan' is not a finite number; quote it if it is text"),
           (("url",), "url: '.inf' is not a finite number; quote it if it is text")]),
+        ({"name": "a", "url": "file:b", "kind": "Schedule"}, [(("kind",), "kind must be Datastore")]),
         ({"name": ["a"], "url": True},
          [(("name",), "name must be text, not a list"), (("url",), "url must be text, not true; put it in quotes")]),
         ({"name": "a", "url": object}, [(("url",), "a type is not plain data; give text instead")]),

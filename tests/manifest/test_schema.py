@@ -1,0 +1,181 @@
+"""The loader and the schemas cannot disagree: both read the same declarations."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from reconciler.errors import InvalidValue
+from reconciler.manifest.emit import from_data, to_data, to_yaml
+from reconciler.manifest.load import KINDS, Document, load
+from reconciler.manifest.project import Project
+from reconciler.manifest.schema import json_schema, schema_text, schemas
+from reconciler.schedule import Schedule
+from tests.manifest.strategies import projects, values
+from tests.manifest.test_yaml12 import plain
+
+COMMITTED = Path(__file__).parents[2] / "schemas"
+VALIDATORS = {cls: Draft202012Validator(json_schema(cls)) for cls in (*KINDS.values(), Project)}
+STRANGE = {"string": 5, "integer": "x", "number": "x", "boolean": "x", "array": 5, "object": 5}
+
+
+def objects(schema: dict, data: dict, path=()):
+    """Give each mapping of known keys in a document, with its schema and path."""
+    yield path, schema, data
+    for key, value in data.items():
+        part = schema["properties"].get(key, {})
+        for choice in part.get("oneOf", ()):
+            if isinstance(value, dict) and choice["properties"].keys() == value.keys():
+                yield from objects(choice, value, (*path, key))
+        if "properties" in part:
+            yield from objects(part, value, (*path, key))
+        if "properties" in part.get("items", {}):
+            for at, item in enumerate(value):
+                yield from objects(part["items"], item, (*path, key, at))
+        if (
+            isinstance(part.get("additionalProperties"), dict)
+            and "properties" in part["additionalProperties"]
+        ):
+            for name, item in value.items():
+                yield from objects(part["additionalProperties"], item, (*path, key, name))
+
+
+def at(document, path):
+    for step in path:
+        document = document[step]
+    return document
+
+
+def broken_from(part: dict) -> list:
+    """Give values that a schema must refuse, one for each thing it says."""
+    kinds = [part.get("type")] if isinstance(part.get("type"), str) else part.get("type", [])
+    wrong = [STRANGE[kind] for kind in kinds[:1] if "string" not in kinds or "number" not in kinds]
+    wrong += [[["deep"]], {"no such key": [[]]}]
+    if "enum" in part:
+        wrong.append("no such word")
+    if "minimum" in part:
+        wrong.append(part["minimum"] - 1)
+    if "maximum" in part:
+        wrong.append(part["maximum"] + 1)
+    if "pattern" in part:
+        wrong.append("?!")
+    if "minLength" in part:
+        wrong.append("")
+    if "minItems" in part:
+        wrong.append([])
+    if part.get("uniqueItems"):
+        wrong.append([1, 1])
+    return wrong
+
+
+def accepts(cls: type, data: dict) -> bool:
+    try:
+        from_data(cls, data)
+    except InvalidValue:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("name", sorted(schemas()))
+def test_the_committed_schemas_are_current(name):
+    assert (COMMITTED / name).read_text(encoding="utf-8") == schema_text(name)
+
+
+def test_no_other_schema_is_committed():
+    assert {path.name for path in COMMITTED.iterdir()} == set(schemas())
+
+
+@pytest.mark.parametrize(("name", "schema"), sorted(schemas().items()))
+def test_every_schema_is_a_schema_and_its_examples_and_defaults_obey_it(name, schema):
+    Draft202012Validator.check_schema(schema)
+    seen = 0
+    todo = [schema]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, dict):
+            for key, value in part.get("properties", {}).items():
+                assert value.get("description") or "title" in value or key == "kind", key
+                if "oneOf" not in value:
+                    examples = [
+                        *value.get("examples", ()),
+                        *([value["default"]] if "default" in value else []),
+                    ]
+                    for example in examples:
+                        Draft202012Validator(value).validate(example)
+                        seen += 1
+            todo += part.values()
+        elif isinstance(part, list):
+            todo += part
+    assert seen
+
+
+@given(values)
+@settings(max_examples=80, deadline=None)
+def test_every_written_manifest_validates_and_loads(value):
+    text = to_yaml(value)
+    loaded = load([Document("f.yml", text.encode())])
+    assert loaded.problems == ()
+    (declared,) = (
+        *loaded.schedules.values(),
+        *loaded.pipelines.values(),
+        *loaded.datastores.values(),
+    )
+    VALIDATORS[type(value)].validate(plain(declared.node))
+
+
+@given(values | projects, st.data())
+@settings(max_examples=200, deadline=None)
+def test_what_the_schema_refuses_the_loader_refuses(value, data):
+    cls = type(value)
+    document = to_data(value) if cls is Project else {"kind": cls.KIND, **to_data(value)}
+    document = json.loads(json.dumps(document))
+    VALIDATORS[cls].validate(document)
+    assert accepts(cls, document)
+    path, schema, _ = data.draw(st.sampled_from(list(objects(json_schema(cls), document))))
+    changed = copy.deepcopy(document)
+    target = at(changed, path)
+    kind = data.draw(st.sampled_from(["unknown key", "missing key", "wrong value"]))
+    if kind == "unknown key":
+        target["no_such_key"] = 1
+    elif kind == "missing key" and schema["required"]:
+        del target[data.draw(st.sampled_from([key for key in schema["required"] if key != "kind"]))]
+    else:
+        key = data.draw(
+            st.sampled_from(sorted(key for key in schema["properties"] if key != "kind"))
+        )
+        target[key] = data.draw(st.sampled_from(broken_from(schema["properties"][key])))
+    assert not VALIDATORS[cls].is_valid(changed)
+    assert not accepts(cls, changed)
+
+
+@pytest.mark.parametrize("item", ["oops", 24, -1, True, None, 6.5])
+def test_items_of_lists_are_bound_the_same_way(item):
+    trigger = {"recurrence": {"frequency": "Day", "hours": [6, item]}}
+    document = {"kind": "Schedule", "name": "a", "pipeline": "p", "trigger": trigger}
+    assert not VALIDATORS[Schedule].is_valid(document)
+    assert not accepts(Schedule, document)
+
+
+def test_an_optional_key_may_stand_empty_and_a_required_one_may_not():
+    document = {
+        "kind": "Schedule",
+        "name": "a",
+        "pipeline": "p",
+        "trigger": {"cron": {"expression": "0 6 * * *"}},
+    }
+    empty = document | dict.fromkeys(set(json_schema(Schedule)["properties"]) - set(document))
+    VALIDATORS[Schedule].validate(empty)
+    assert from_data(Schedule, empty) == from_data(Schedule, document)
+    assert not VALIDATORS[Schedule].is_valid(document | {"name": None})
+    assert not accepts(Schedule, document | {"name": None})
+
+
+def test_only_the_four_schemas_have_a_text():
+    with pytest.raises(KeyError):
+        schema_text("run.schema.json")
