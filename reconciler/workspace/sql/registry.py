@@ -93,7 +93,7 @@ class SqlRegistry:
             found = connection.execute(
                 select(blobs.c.digest, blobs.c.data).where(blobs.c.digest.in_(wanted))
             )
-            data = dict(found.tuples())
+            data = dict(found.tuples().all())
         return CodeTree(
             digest=digest, entries=tuple((path, mode, data[blob]) for path, mode, blob in entries)
         )
@@ -399,8 +399,13 @@ class SqlRegistryTransaction:
 
     def _join(self, watching: Watching) -> tuple[int, int]:
         """Find or begin the watch of a directory; give its id and the end of its change log."""
-        self._connection.execute(
-            insert_missing(watches).values(
+        watch = self._connection.execute(
+            select(watches).where(
+                watches.c.datastore == watching.datastore, watches.c.path == watching.path
+            )
+        ).first()
+        if watch is None:
+            new = insert(watches).values(
                 datastore=watching.datastore,
                 path=watching.path,
                 state=WatchState.BASELINING.value,
@@ -409,12 +414,7 @@ class SqlRegistryTransaction:
                 next_poll=self._now,
                 failures=0,
             )
-        )
-        watch = self._connection.execute(
-            select(watches).where(
-                watches.c.datastore == watching.datastore, watches.c.path == watching.path
-            )
-        ).one()
+            return self._connection.execute(new.returning(watches.c.id)).scalar_one(), 0
         watched = exists().where(
             cursors.c.watch_id == watch.id,
             schedules.c.id == cursors.c.schedule_id,

@@ -1,0 +1,205 @@
+"""Short ways to the values that workspace tests need, and to children that misbehave."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from reconciler.clock import MINUTE, FixedClock
+from reconciler.run import Attempt, AttemptState, Decision, Fire, Run, RunState
+from reconciler.schedule import Status
+from reconciler.workspace.records import (
+    Clockwork,
+    CodeTree,
+    FileFacts,
+    Hold,
+    LoggedChange,
+    Owner,
+    Poll,
+    Provenance,
+    TimerMove,
+    Watching,
+    WatchState,
+)
+from reconciler.workspace.sql import open_workspace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.workspace.sql import SqlWorkspace
+
+NOW = 1_780_000_000_000_000
+OWNER = Owner("shop", "prod")
+ROOT = Path(__file__).parents[2]
+GIT = Provenance(
+    file="schedules/a.yml", line=3, commit="c0ffee", author="Ann", committed_at=NOW - 9
+)
+
+
+class Sqlite:
+    """Makes workspaces on one SQLite file. Another database is another class with these members."""
+
+    _template: ClassVar[bytes | None] = None
+
+    def __init__(self, folder: Path) -> None:
+        self.path = str(folder / "workspace.db")
+        self.clock = FixedClock(NOW)
+        self._opened: list[SqlWorkspace] = []
+
+    def open(self, *, read_only: bool = False) -> SqlWorkspace:
+        file = Path(self.path)
+        if not file.exists():
+            # Migrating costs ten times as much as the usual test.
+            if Sqlite._template is None:
+                open_workspace(self.path, self.clock, create=True).close()
+                Sqlite._template = file.read_bytes()
+            file.write_bytes(Sqlite._template)
+        workspace = open_workspace(self.path, self.clock, create=False, read_only=read_only)
+        self._opened.append(workspace)
+        return workspace
+
+    def close(self) -> None:
+        for workspace in self._opened:
+            workspace.close()
+
+
+def pipeline(write, name="p", digest="d1", code=None, owner=OWNER):
+    return write.publish(
+        owner=owner, name=name, spec=f'{{"n":"{digest}"}}', digest=digest, code=code, provenance=GIT
+    )
+
+
+def schedule(write, name="s", owner=OWNER, arming=None, *, status=Status.ACTIVE, pipeline_id=None):
+    return write.create_schedule(
+        owner=owner,
+        name=name,
+        spec='{"name":"s"}',
+        pipeline_id=pipeline_id,
+        status=status,
+        provenance=GIT,
+        arming=arming,
+    )
+
+
+def edit(write, schedule_id, revision=1, status=Status.ACTIVE, disabled_by=None, *, spec="{}"):
+    write.update_schedule(
+        schedule_id,
+        revision,
+        spec=spec,
+        pipeline_id=None,
+        status=status,
+        disabled_by=disabled_by,
+        provenance=GIT,
+    )
+
+
+def clockwork(due=NOW, initial=False):
+    return Clockwork(next_due=due, processed_to=NOW - MINUTE, initial=initial)
+
+
+def on_timer(workspace, due=NOW, name="s", owner=OWNER):
+    with workspace.registry.transaction() as write:
+        return schedule(write, name, owner, clockwork(due))
+
+
+def on_data(workspace, name="s", path="in"):
+    with workspace.registry.transaction() as write:
+        return schedule(write, name, arming=Watching(datastore="landing", path=path))
+
+
+def hold(workspace, schedule_id, until=None):
+    with workspace.registry.transaction() as write:
+        write.hold(schedule_id, Hold(who="ann", why="audit", since=NOW, until=until))
+
+
+def fire(schedule_id, key="r:1", run_id=None, **values):
+    made = Fire(
+        schedule_id=schedule_id,
+        occurrence_key=key,
+        due_at=NOW,
+        decided_at=NOW,
+        decision=Decision.LAUNCH if run_id else Decision.SKIP,
+        reason="due",
+        revision=1,
+        run_id=run_id,
+    )
+    return replace(made, **values)
+
+
+def run(run_id="run-1", schedule_id=None, key="r:1", **values):
+    made = Run(
+        id=run_id,
+        schedule_id=schedule_id,
+        schedule_name="s",
+        occurrence_key=key,
+        pipeline_id="p-1",
+        experiment_name="scoring",
+        parameters={"batch_size": 512},
+        continue_on_step_failure=False,
+        state=RunState.NOT_STARTED,
+        reason="",
+        due_at=NOW,
+        created_at=NOW,
+    )
+    return replace(made, **values)
+
+
+def attempt(run_id="run-1", step="prepare", number=1, state=AttemptState.STARTING, **values):
+    return Attempt(run_id=run_id, step=step, number=number, state=state, created_at=NOW, **values)
+
+
+def move(schedule_id, due):
+    return TimerMove(schedule_id=schedule_id, next_due=due, processed_to=NOW)
+
+
+def facts(name, size=1):
+    return FileFacts(name=name, size=size, mtime_ns=1_700_000_000_000_000_000, inode=7)
+
+
+def added(watch_id, seq, name, poll_seq=2, *, change="added", size=1):
+    return LoggedChange(
+        watch_id=watch_id, seq=seq, poll_seq=poll_seq, change=change, file=facts(name, size)
+    )
+
+
+def poll(watch_id, poll_seq, state=WatchState.READY, **values):
+    made = Poll(
+        watch_id=watch_id,
+        poll_seq=poll_seq,
+        polled_at=NOW,
+        listed=0,
+        changed=0,
+        state=state,
+        next_poll=NOW + MINUTE,
+    )
+    return replace(made, **values)
+
+
+def record_poll(workspace, *args, **kwargs):
+    with workspace.ledger.transaction() as write:
+        return write.record_poll(*args, **kwargs)
+
+
+def tree(*entries):
+    return CodeTree(digest="tree-1", entries=entries)
+
+
+@contextmanager
+def child(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run Python in another process, as a text dialogue over its pipes; it never survives."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
