@@ -6,9 +6,16 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from reconciler.schedule import INTERVAL_LIMITS, Cron, FirstRun, Frequency, Recurrence, WeekDay
+
+
+def examples(count: int) -> settings:
+    """Try ``count`` examples, however busy the machine is."""
+    return settings(max_examples=count, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 
 # Plain zones, and each kind of trouble: half-hour and two-hour changes, changes at midnight, a
 # skipped day, Ramadan, negative summer time, a new standard time, and names of Windows.

@@ -205,12 +205,18 @@ def compile_cron(rule: Cron, created_at: int) -> Calendar:
 def _pattern(fields: Fields) -> Pattern:
     pairs = product(fields.hours, fields.minutes)
     times = [hour * HOUR + minute * MINUTE for hour, minute in pairs]
-    shape = {day: [d for d in range(1, 32) if fields.day(d, (day + d - 1) % 7)] for day in range(7)}
-    if len(fields.months) == 12 and fields.month_days == frozenset(range(1, 32)):
+    if len(fields.months) == 12 and len(fields.month_days) == 31:
         days = range(7) if fields.either else fields.week_days
+        # The shortest period that says the same; a calendar is kept for each schedule.
+        if len(days) == 7 and len(fields.hours) == 24:
+            return periodic(0, HOUR, (minute * MINUTE for minute in fields.minutes))
+        if len(days) == 7:
+            return periodic(0, DAY, times)
         # Weeks count from Monday; 1970-01-05 was one.
-        marks = [day * DAY + time for day, time in product(days, times)]
+        marks = (day * DAY + time for day, time in product(days, times))
         return periodic(4 * DAY, 7 * DAY, marks)
+
+    shape = {day: [d for d in range(1, 32) if fields.day(d, (day + d - 1) % 7)] for day in range(7)}
 
     def next_month(month: int) -> int:
         while month % 12 + 1 not in fields.months:

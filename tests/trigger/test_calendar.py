@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 from dateutil.rrule import DAILY, FR, MO, MONTHLY, SA, SU, TH, TU, WE, WEEKLY, rrule
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reconciler.clock import DAY, HOUR, MINUTE, to_datetime, to_instant
@@ -17,7 +17,7 @@ from reconciler.schedule import Cron, Frequency, Recurrence, WeekDay
 from reconciler.trigger.calendar import HORIZON
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.zones import first_instant, offsets, resolve, to_wall
-from tests.strategies import ZONES, cron_expressions, crons, recurrences, walls, zones
+from tests.strategies import ZONES, cron_expressions, crons, examples, recurrences, walls, zones
 
 ON_THE_WALL = (Frequency.DAY, Frequency.WEEK, Frequency.MONTH)
 RRULE_DAYS = dict(zip(WeekDay, (MO, TU, WE, TH, FR, SA, SU), strict=True))
@@ -43,7 +43,7 @@ def places(draw, trigger):
     return max(0, centre + near)
 
 
-@settings(deadline=None, max_examples=600)
+@examples(500)
 @given(st.data(), triggers, st.integers(0, HORIZON // 2))
 def test_the_next_due_is_later_and_the_same_from_everywhere_before_it(data, trigger, created_at):
     calendar = compile_trigger(trigger, created_at)
@@ -63,7 +63,7 @@ def test_the_next_due_is_later_and_the_same_from_everywhere_before_it(data, trig
     assert calendar.next_after(due) != due
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(st.data(), triggers)
 def test_the_dues_of_an_interval_are_those_of_its_parts(data, trigger):
     calendar = compile_trigger(trigger, 0)
@@ -78,7 +78,7 @@ def test_the_dues_of_an_interval_are_those_of_its_parts(data, trigger):
     assert calendar.count(start, end) == len(dues)
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(
     st.data(),
     zones,
@@ -139,7 +139,7 @@ def rrule_walls(trigger, anchor, until):
     return rrule(MONTHLY, first, trigger.interval, until=until, **days, **times)
 
 
-@settings(deadline=None, max_examples=2500)
+@examples(2000)
 @given(recurrences(ON_THE_WALL), walls, st.integers(0, 800), st.integers(1, 60))
 def test_wall_clock_recurrences_agree_with_dateutil(trigger, created, skipped_days, days):
     zone = resolve(trigger.time_zone)
@@ -199,7 +199,7 @@ def matches(expression, moment):
     )
 
 
-@settings(deadline=None, max_examples=250)
+@examples(120)
 @given(st.data(), cron_expressions(), st.sampled_from(ZONES))
 def test_cron_agrees_with_looking_at_the_clock_every_minute(data, expression, name):
     zone = resolve(name)
@@ -228,7 +228,7 @@ def test_cron_agrees_with_looking_at_the_clock_every_minute(data, expression, na
 cronsim_expressions = cron_expressions().filter(lambda text: not re.search(r"\b(\d+)-\1/", text))
 
 
-@settings(deadline=None, max_examples=400)
+@examples(400)
 @given(cronsim_expressions, walls)
 def test_cron_agrees_with_cronsim_where_clocks_do_not_change(expression, moment):
     moment = moment.replace(tzinfo=ZoneInfo("UTC"))
@@ -237,7 +237,7 @@ def test_cron_agrees_with_cronsim_where_clocks_do_not_change(expression, moment)
     assert list(islice(calendar.between(to_instant(moment), HORIZON), 20)) == expected
 
 
-@settings(deadline=None, max_examples=250)
+@examples(250)
 @given(cronsim_expressions, walls, zones)
 def test_cron_agrees_with_cronsim_in_zones_on_days_without_a_change(expression, moment, name):
     """On other days they differ.

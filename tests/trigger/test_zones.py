@@ -11,14 +11,15 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.clock import DAY, HOUR, MINUTE, SECOND, parse_instant, to_datetime
 from reconciler.errors import InvalidValue
 from reconciler.trigger import zones
+from reconciler.trigger.calendar import HORIZON, Calendar, on_the_wall, periodic
 from reconciler.trigger.windows_zones import WINDOWS_ZONES
-from tests.strategies import ZONES
+from tests.strategies import ZONES, examples
 
 AZURE = json.loads((Path(__file__).parent / "vectors/azure_time_zones.json").read_text())["names"]
 
@@ -89,7 +90,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(name, proposal):
     assert str(caught.value).endswith(proposal)
 
 
-@settings(deadline=None, max_examples=500)
+@examples(500)
 @given(st.sampled_from(ZONES), st.integers(0, parse_instant("2200-01-01T00:00:00Z")))
 def test_a_segment_says_what_zoneinfo_says_inside_it_and_at_its_borders(name, instant):
     zone = zones.resolve(name)
@@ -127,6 +128,22 @@ def test_the_hours_after_a_change_know_it_across_the_border_of_a_block():
     for border in range(0, parse_instant("2200-01-01T00:00:00Z"), zones._BLOCK):
         start, _, offset, before = found.at(border)
         assert (start <= border - zones._MARGIN) or offset != before
+
+
+def test_a_cut_in_the_middle_of_a_repeated_hour_repeats_no_fire(monkeypatch):
+    zone = zones.resolve("America/New_York")
+    change = parse_instant("2026-11-01T06:00:00Z")
+    every_20_minutes = periodic(0, HOUR, [0, 20 * MINUTE, 40 * MINUTE])
+
+    def dues():
+        due = on_the_wall(every_20_minutes, zones.Offsets(zone), change - 2 * HOUR, HORIZON)
+        return list(Calendar(due).between(change - 2 * HOUR, change + 3 * HOUR))
+
+    expected = dues()
+    assert len(expected) == 12
+    for minutes in (-30, 0, 10, 30, 60, 90):
+        monkeypatch.setattr(zones, "_BLOCK", change + minutes * MINUTE)
+        assert dues() == expected
 
 
 def test_two_changes_of_a_zone_are_never_nearer_than_the_step_of_the_search():
