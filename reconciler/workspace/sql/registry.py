@@ -93,7 +93,7 @@ class SqlRegistry:
             found = connection.execute(
                 select(blobs.c.digest, blobs.c.data).where(blobs.c.digest.in_(wanted))
             )
-            data = dict(found.tuples().all())
+            data = dict(map(tuple, found))
         return CodeTree(
             digest=digest, entries=tuple((path, mode, data[blob]) for path, mode, blob in entries)
         )
