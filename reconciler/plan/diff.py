@@ -27,7 +27,8 @@ def field_changes(
     from deepdiff import DeepDiff  # noqa: PLC0415
 
     before, after = _comparable(old), _comparable(new)
-    tree = DeepDiff(before, after, view="tree")
+    # Without the threshold it would give up on two mappings that share few keys.
+    tree = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
     paths = {_field(node.path(output_format="list")) for nodes in tree.values() for node in nodes}
     changes = [
         FieldChange(".".join(path), _look_up(before, path), _look_up(after, path))

@@ -89,20 +89,24 @@ class Daemon:
             signal.signal(number, self.stop)
         try:
             while not self._stopping:
-                self._sleep(self._guarded(self._pass))
+                self._sleep(self._guarded(self.step))
             log.info("draining: no new fires, no new runs")
             deadline = self._ledger.now() + self._drain
             while self._ledger.now() < deadline and self._guarded(self._finishing) is not None:
                 self._sleep(None)
         finally:
-            self._observer.close()
+            self.close()
             self._executor.close()
             self._ledger.end_session()
             log.info("runner stopped")
-            os.close(self._poked)
-            os.close(self._poker)
 
-    def _pass(self) -> int | None:
+    def close(self) -> None:
+        """Let go of threads and pipes; what it was made of stays open."""
+        self._observer.close()
+        os.close(self._poked)
+        os.close(self._poker)
+
+    def step(self) -> int | None:
         """Do everything once; returns the next instant at which there is something to do."""
         now = self._ledger.now()
         self._ticker.tick()
@@ -142,10 +146,15 @@ class Daemon:
 
     def _sleep(self, until: int | None) -> None:
         """Wait for an event, but not beyond ``until`` nor longer than ``LONGEST_SLEEP``."""
-        now = self._ledger.now()
-        span = LONGEST_SLEEP if until is None else min(LONGEST_SLEEP, max(0, until - now))
+        span = LONGEST_SLEEP
+        if until is not None:
+            span = min(span, max(0, until - self._ledger.now()))
+        self.wait(span / SECOND)
+
+    def wait(self, seconds: float) -> None:
+        """Wait until somebody pokes, a program ends, or so many seconds have passed."""
         wakeup = self._executor.wakeup()
-        ready, _, _ = select.select([self._poked, wakeup], [], [], span / SECOND)
+        ready, _, _ = select.select([self._poked, wakeup], [], [], seconds)
         if self._poked in ready:
             os.read(self._poked, 4_096)
         if wakeup in ready:

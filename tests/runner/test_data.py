@@ -1,0 +1,211 @@
+"""Files that arrive: a real folder, a real listing, a clock the test moves."""
+
+import os
+
+import pytest
+
+from reconciler.run import Decision, RunState
+
+SHOW = """
+kind: Pipeline
+name: show
+parameters: {file: {type: datapath}}
+steps: [{name: say, command: [cat, "${{ parameters.file }}"]}]
+"""
+LANDING = "kind: Datastore\nname: landing\nurl: file:landing\n"
+
+
+def on_arrival(name="on-arrival", **fields):
+    extra = "".join(f"    {key}: {value}\n" for key, value in fields.items())
+    return f"""
+kind: Schedule
+name: {name}
+pipeline: show
+trigger:
+  datastore_change:
+    datastore: landing
+    path_on_datastore: in
+    polling_interval: 1
+    data_path_parameter_name: file
+{extra}"""
+
+
+@pytest.fixture
+def landing(place):
+    folder = place.project / "landing" / "in"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def settle(place):
+    """Let a poll come due, see what is new, and look again once it has settled."""
+    place.forward(60)
+    place.poll()
+    place.forward(3)
+    place.poll()
+    return place.finish()
+
+
+def contents(place):
+    return sorted(place.log(run, "say") for run in place.runs())
+
+
+def test_a_new_file_gives_one_run_that_receives_its_path(place, landing):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival())
+    place.poll()
+    (landing / "x.csv").write_text("data")
+    (run,) = settle(place)
+    assert run.state is RunState.FINISHED
+    assert run.parameters == {"file": "landing/in/x.csv"}
+    assert place.log(run, "say") == "data"
+    facts = {key: run.facts[key] for key in ("datastore", "path", "change", "size")}
+    assert facts == {"datastore": "landing", "path": "in/x.csv", "change": "added", "size": 4}
+    assert len(settle(place)) == 1
+
+
+def test_what_was_there_before_the_schedule_gives_none(place, landing):
+    (landing / "old.csv").write_text("old")
+    place.apply(a=SHOW, b=LANDING, c=on_arrival())
+    place.poll()
+    assert settle(place) == []
+    (watch,) = place.ledger.watches()
+    polls = place.ledger.polls(watch.datastore, watch.path)
+    assert polls[-1].note == "baseline: 1 files were there before"
+
+
+def test_a_file_in_a_subfolder_gives_none(place, landing):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival())
+    place.poll()
+    (landing / "sub").mkdir()
+    (landing / "sub" / "x.csv").write_text("data")
+    assert settle(place) == []
+
+
+def test_a_changed_file_gives_one_more_and_so_does_changing_it_back(place, landing):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival())
+    place.poll()
+    for number, text in enumerate(("A", "B", "A"), 1):
+        (landing / "x.csv").write_text(text)
+        assert len(settle(place)) == number
+    assert contents(place) == ["A", "A", "B"]
+
+
+def test_a_file_copied_slowly_gives_one_run_with_all_of_it(place, landing):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival())
+    place.poll()
+    place.forward(60)
+    with (landing / "slow.csv").open("w") as file:
+        for part in ("one ", "two ", "three"):
+            file.write(part)
+            file.flush()
+            place.poll()
+            place.forward(1.5)
+    place.poll()
+    assert place.runs() == []
+    place.forward(3)
+    place.poll()
+    (run,) = place.finish()
+    assert place.log(run, "say") == "one two three"
+
+
+def test_ignored_names_never_fire(place, landing):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival(include="['*.csv']"))
+    place.poll()
+    for name in (".hidden.csv", "x.tmp", "x.part", "x.txt"):
+        (landing / name).write_text("no")
+    assert settle(place) == []
+
+
+@pytest.mark.parametrize(
+    "name", [b"two\nlines", b"$(touch pwned)", b"'quo\"ted'", b"-rf", b"\xff\xfe", "ünï".encode()]
+)
+def test_a_hostile_name_is_delivered_exactly(place, landing, name):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival())
+    place.poll()
+    (landing / os.fsdecode(name)).write_text("mine")
+    (run,) = settle(place)
+    assert (run.state, place.log(run, "say")) == (RunState.FINISHED, "mine")
+
+
+def test_two_schedules_share_one_listing_and_each_fires(place, landing):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival(), d=on_arrival("also"))
+    place.poll()
+    (landing / "x.csv").write_text("data")
+    runs = settle(place)
+    assert sorted(run.schedule_name for run in runs) == ["also", "on-arrival"]
+    assert len(place.ledger.watches()) == 1
+
+
+def test_a_schedule_that_joins_later_sees_only_what_comes_later(place, landing):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival())
+    place.poll()
+    (landing / "x.csv").write_text("data")
+    settle(place)
+    place.apply(d=on_arrival("late"))
+    settle(place)
+    assert place.runs("late") == []
+    (landing / "y.csv").write_text("data")
+    settle(place)
+    assert len(place.runs("late")) == 1
+
+
+def test_more_files_than_may_run_at_once_wait_and_none_is_dropped(place, landing):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival() + "max_active_runs: 2\n")
+    place.poll()
+    for number in range(7):
+        (landing / f"{number}.csv").write_text(str(number))
+    runs = settle(place)
+    assert contents(place) == [str(number) for number in range(7)]
+    assert {run.state for run in runs} == {RunState.FINISHED}
+    decisions = [fire.decision for fire in place.fires("on-arrival")]
+    assert (decisions.count(Decision.LAUNCH), decisions.count(Decision.QUEUE)) == (2, 5)
+
+
+def test_a_directory_that_cannot_be_listed_changes_nothing_and_leaves_a_row(place, landing, caplog):
+    (landing / "x.csv").write_text("data")
+    place.apply(a=SHOW, b=LANDING, c=on_arrival())
+    place.poll()
+    landing.rename(landing.parent / "away")
+    for _ in range(3):
+        place.forward(600)
+        place.poll()
+    polls = place.ledger.polls("landing", "in")
+    assert all(poll.error for poll in polls[:3])
+    assert len([r for r in caplog.records if r.levelname == "ERROR"]) == 1
+    (landing.parent / "away").rename(landing)
+    place.forward(600)
+    assert settle(place) == []
+
+
+def test_a_file_that_landed_while_no_runner_ran_is_found_by_the_next(place, landing):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival())
+    place.poll()
+    (landing / "x.csv").write_text("data")
+    place.restart()
+    assert len(settle(place)) == 1
+
+
+def test_a_schedule_disabled_and_enabled_again_does_not_see_what_came_meanwhile(place, landing):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival())
+    place.poll()
+    place.apply(c=on_arrival() + "status: Disabled\n")
+    (landing / "x.csv").write_text("data")
+    settle(place)
+    place.apply(c=on_arrival())
+    place.poll()
+    assert settle(place) == []
+    (landing / "y.csv").write_text("data")
+    assert len(settle(place)) == 1
+
+
+def test_a_datastore_that_moves_begins_anew(place, landing):
+    (landing / "x.csv").write_text("data")
+    place.apply(a=SHOW, b=LANDING, c=on_arrival())
+    place.poll()
+    other = place.project / "other" / "in"
+    other.mkdir(parents=True)
+    (other / "y.csv").write_text("was there")
+    place.apply(b=LANDING.replace("file:landing", "file:other"))
+    assert settle(place) == []
+    (other / "z.csv").write_text("new")
+    assert len(settle(place)) == 1
