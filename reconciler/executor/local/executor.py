@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}){2}")
-_DIARY = "executor.log"
 
 
 class LocalExecutor:
@@ -38,6 +37,7 @@ class LocalExecutor:
 
     def __init__(self, root: str) -> None:
         self._root = Path(root).absolute()
+        self._diary = self._root / "executor.log"
         self._machine = server.here()
         self._server: subprocess.Popen[bytes] | None = None
         self._sent: dict[str, bytes] = {}  # the frames whose token has not been seen yet
@@ -51,26 +51,31 @@ class LocalExecutor:
         Raises:
             ExecutorError: an id is not an attempt's, or the launching process cannot be kept up.
         """
-        frames = []
+        frames = {}
         for launch in launches:
             folder = self._folder(launch.id)
             try:
-                frame = _frame(folder, launch)
+                frames[launch.id] = _frame(folder, launch)
             except UnicodeEncodeError as error:  # a lone surrogate, which no system call can take
                 self._withhold(folder, f"cannot start {launch.argv[0]!a}: {error}")
-                continue
-            _make_folder(folder)
-            self._sent[launch.id] = frame
-            frames.append(frame)
-        self._tend(b"".join(frames))
+            else:
+                _make_folder(folder)
+        self._sent |= frames
+        try:
+            self._tend(b"".join(frames.values()))
+        except ExecutorError:
+            for attempt in frames:
+                del self._sent[attempt]  # whoever gave up on it must not see it start later
+            raise
 
     def look(self, ids: Iterable[str]) -> dict[str, Evidence]:
         """Tell what is known of each attempt, from the files and the lock it left.
 
         Raises:
-            ExecutorError: an id is not an attempt's, or the launching process cannot be kept up.
+            ExecutorError: an id is not an attempt's.
         """
-        self._tend()
+        if self._server is not None and (self._server.poll() or 0) < 0:
+            self._tend()  # it was killed; one that broke down is for submit to tell
         evidence = {attempt: self._look(self._folder(attempt)) for attempt in ids}
         for attempt, found in evidence.items():
             if not isinstance(found, NotStarted):
@@ -162,8 +167,10 @@ class LocalExecutor:
     def _tend(self, frames: bytes = b"") -> None:
         """Send frames to a living server; a new one is sent all that has not started."""
         for _ in range(2):
-            if self._server is not None and self._server.poll() is not None:
+            if self._server is not None and (code := self._server.poll()) is not None:
                 self._bury()
+                if code >= 0:
+                    raise ExecutorError(f"the launching process broke down; see {self._diary}")
             if self._server is None:
                 frames = b"".join(
                     frame
@@ -175,14 +182,15 @@ class LocalExecutor:
             try:
                 _write(self._server or self._start_server(), frames)
             except BrokenPipeError:
-                self._bury()
+                assert self._server is not None  # noqa: S101  (it was written to)
+                self._server.wait()
             else:
                 return
-        raise ExecutorError(f"the launching process keeps dying; see {self._root / _DIARY}")
+        raise ExecutorError(f"the launching process is killed again and again; see {self._diary}")
 
     def _start_server(self) -> subprocess.Popen[bytes]:
         try:
-            with (self._root / _DIARY).open("ab") as diary:
+            with self._diary.open("ab") as diary:
                 self._server = subprocess.Popen(  # noqa: S603  (this interpreter, our own file)
                     [sys.executable, "-I", server.__file__],
                     stdin=subprocess.PIPE,
