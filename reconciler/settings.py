@@ -85,6 +85,46 @@ def open_source(folder: str) -> Source:
     return open_(folder)
 
 
+def open_folder(folder: str) -> Source:
+    """Open the project that ``folder`` is in as its files lie there, without asking Git.
+
+    Raises:
+        SourceError: there is no ``reconciler.yml`` in it or above it.
+    """
+    from reconciler.source.directory import DirectorySource  # noqa: PLC0415  (the same)
+    from reconciler.source.git import find_project  # noqa: PLC0415  (the same)
+
+    return DirectorySource(find_project(folder))
+
+
+def runner_active(url: str, base: str = ".") -> bool:
+    """Tell whether a runner is at work on a workspace.
+
+    Raises:
+        WorkspaceError: that cannot be told here.
+    """
+    from reconciler.workspace.sql.lock import RunnerLock  # noqa: PLC0415  (the same)
+
+    lock = RunnerLock(f"{workspace_path(url, base)}.runner.lock")
+    if not lock.acquire(wait=False):
+        return True
+    lock.release()
+    return False
+
+
+def migrate_workspace(url: str, base: str = ".") -> tuple[str, str]:
+    """Bring a workspace to this program's schema; give its revisions before and after.
+
+    Raises:
+        NotFound: there is no workspace.
+        SchemaMismatch: a newer program wrote it.
+        WorkspaceBusy: a runner is at work on it.
+    """
+    from reconciler.workspace.sql.migrate import migrate  # noqa: PLC0415  (SQLAlchemy)
+
+    return migrate(str(workspace_path(url, base)))
+
+
 def open_workspace(url: str, base: str = ".", *, create: bool = False) -> Workspace:
     """Open a workspace for reading and writing.
 
@@ -110,13 +150,13 @@ def open_reader(url: str, base: str = ".", clock: Clock | None = None) -> Regist
     Raises:
         WorkspaceError: it cannot be opened.
     """
-    from reconciler.workspace.sql import open_workspace as open_  # noqa: PLC0415  (SQLAlchemy)
-
     path = workspace_path(url, base)
     if not path.exists():
-        from reconciler.workspace.empty import EmptyRegistry  # noqa: PLC0415  (as above)
+        from reconciler.workspace.empty import EmptyRegistry  # noqa: PLC0415  (seldom needed)
 
         return EmptyRegistry(clock or SystemClock())
+    from reconciler.workspace.sql import open_workspace as open_  # noqa: PLC0415  (SQLAlchemy)
+
     return open_(str(path), clock or SystemClock(), create=False, read_only=True).registry
 
 

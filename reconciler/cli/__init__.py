@@ -1,0 +1,40 @@
+"""The command line.
+
+The law of this room: a command reads its words, calls one use case and writes what came back; it
+decides nothing. There is one file per command, named as the command and holding ``command``, and it
+is imported when that command is asked for. What a command computes for people lies in a lower room,
+where the SDK finds it too.
+
+This module is what ``reconciler --help`` loads; it must stay light.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from reconciler import __version__
+from reconciler.cli.table import help_text
+
+
+def main() -> None:
+    """Run the program on its arguments and exit with its code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Do what ``arguments`` say and return the exit code.
+
+    0 done, 1 an error (a wrong usage too), 2 ``plan --detailed-exitcode`` found changes, 3 blocked
+    by a guard, 4 stale plan, 130 interrupted.
+    """
+    completing = "_RECONCILER_COMPLETE" in os.environ
+    if arguments in ([], ["-h"], ["--help"]) and not completing:
+        sys.stdout.write(help_text())
+        return 0
+    if arguments == ["--version"]:
+        sys.stdout.write(f"reconciler {__version__}\n")
+        return 0
+    from reconciler.cli.group import invoke  # noqa: PLC0415  (click is slow, and help needs none)
+
+    return invoke(arguments)

@@ -1,0 +1,59 @@
+"""Which commands there are, in the order and the groups of the help."""
+
+from __future__ import annotations
+
+SECTIONS = {
+    "Start": {
+        "init": "Write a new project that plans and runs at once.",
+        "demo": "Show the whole path on real data, in a temporary folder.",
+        "completion": "Print the completion script of a shell.",
+    },
+    "Change": {
+        "validate": "Check every manifest and every reference.",
+        "render": "Print the manifests in their canonical form.",
+        "plan": "Show what an apply would change; changes nothing.",
+        "apply": "Make the workspace as declared.",
+    },
+    "Look": {
+        "list": "List schedules, pipelines, experiments or datastores.",
+        "show": "Show everything about one schedule, pipeline or run.",
+        "next": "Print when a schedule is due next.",
+        "runs": "List runs, newest first.",
+        "logs": "Print what the steps of a run have written.",
+    },
+    "Operate": {
+        "run": "Run a schedule or a pipeline once, now.",
+        "cancel": "Stop a run.",
+        "hold": "Pause a schedule, with a reason and perhaps an end.",
+        "release": "Lift a hold.",
+        "disable": "Stop a schedule, or retire a pipeline version.",
+        "enable": "Let a schedule fire again.",
+    },
+    "Run": {
+        "runner": "Fire schedules and run pipelines on this machine.",
+        "workspace": "Look after the workspace itself.",
+    },
+}
+
+COMMANDS = {name: text for commands in SECTIONS.values() for name, text in commands.items()}
+
+
+def help_text() -> str:
+    """Write the help of the program as a whole."""
+    width = max(map(len, COMMANDS))
+    lines = [
+        "Usage: reconciler [--debug] COMMAND [ARGS]...",
+        "",
+        "Schedules as code for machine-learning pipelines: plan, apply and run what Git declares.",
+    ]
+    for section, commands in SECTIONS.items():
+        lines += ["", f"{section}:"]
+        lines += [f"  {name:<{width}}  {text}" for name, text in commands.items()]
+    lines += [
+        "",
+        "Options:",
+        "  --version  Print the version.",
+        "  --debug    Show the traceback of an internal error.",
+        "  --help     Print this, or the help of a command: reconciler plan --help",
+    ]
+    return "\n".join(lines) + "\n"
