@@ -1,0 +1,60 @@
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+BIN := .venv/bin
+READY := .venv/.ready
+JOBS ?= 2
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(READY) ## Show the whole path on real data, in under three minutes
+	@$(BIN)/reconciler demo
+
+test: $(READY) ## Run all tests, and hold every room to its branch coverage
+	@rm -f .coverage .coverage.*
+	@$(BIN)/pytest -q -n $(JOBS) --cov --cov-report=
+	@$(BIN)/coverage json -q -o .coverage.json
+	@$(BIN)/python tests/coverage_gate.py .coverage.json
+
+check: $(READY) ## Check style, types, layers and that the schemas are those of the code
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache --no-logo
+	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
+	$(BIN)/python -c "$$WRITE_SCHEMAS" "$$fresh"; \
+	diff -r schemas "$$fresh" || { echo 'schemas/ is stale; run: make schemas'; exit 1; }
+
+bench: $(READY) ## Measure against peers, each ratio in one run
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+schemas: $(READY) ## Write the JSON Schemas of the manifests anew
+	@$(BIN)/python -c "$$WRITE_SCHEMAS" schemas
+
+clean: ## Remove what was made, but for the virtual environment
+	@rm -rf build dist .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+.PHONY: help demo test check bench schemas clean
+
+define WRITE_SCHEMAS
+import pathlib, sys
+from reconciler.manifest.schema import schema_text, schemas
+for name in schemas():
+    pathlib.Path(sys.argv[1], name).write_text(schema_text(name), encoding="utf-8")
+endef
+export WRITE_SCHEMAS
+
+# The environment is made with the first Python of 3.11 or later; PYTHON=... chooses another.
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3 python,$(shell \
+	$(name) -c 'import sys; print("$(name)" if sys.version_info >= (3, 11) else "")' 2>/dev/null)))
+
+$(READY): pyproject.toml
+	@test -n "$(PYTHON)" || { echo 'Python 3.11 or later is needed and was not found'; exit 1; }
+	@test -x $(BIN)/python || { echo 'making .venv with $(PYTHON)'; $(PYTHON) -m venv .venv; }
+	@echo 'installing into .venv; this happens once'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
