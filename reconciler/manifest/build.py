@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from reconciler.manifest.yaml12 import Entries, Node
 
 
+# From this many faults on, nobody reads what a key was meant to be, and finding out is slow.
+_ENOUGH = 100
+
+
 def builder(cls: type) -> Build:
     """Compile a declared dataclass, once."""
     return _compiled(cls)
@@ -207,7 +211,9 @@ def _report_keys(
     found = set(given)
     for name, (line, column, _) in entries.items():
         if name not in known and not (record.kind and name == "kind"):
-            message, meant = _unknown(record, name)
+            message, meant = f"unknown key {shown(name)}", ""
+            if len(faults) < _ENOUGH:
+                message, meant = _unknown(record, name)
             faults.append((line, column, message))
             found.add(meant)
     for member in record.members:

@@ -24,7 +24,7 @@ from reconciler.manifest.shape import (
     Shape,
     record_of,
 )
-from reconciler.manifest.yaml12 import Node, resolve
+from reconciler.manifest.yaml12 import MAX_DEPTH, Node, resolve
 
 if TYPE_CHECKING:
     from reconciler.manifest.scalars import Faults
@@ -111,6 +111,8 @@ def _node(data: object, path: Path, paths: list[Path]) -> Node:
     """Turn plain data into a node; its line is the index of its path in ``paths``."""
     line = len(paths)
     paths.append(path)
+    if len(path) > MAX_DEPTH:
+        raise InvalidValue([(path, f"nested more than {MAX_DEPTH} levels deep; flatten it")])
     if isinstance(data, Mapping):
         entries = {}
         for key, value in data.items():

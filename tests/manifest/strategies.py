@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from reconciler.manifest.project import Project, Target
@@ -11,6 +12,9 @@ from reconciler.pipeline import Parameter, ParameterType, Pipeline, Retries, Ste
 from reconciler.schedule import Datastore, DatastoreChange, Missed, Overlap, Schedule, Status
 from reconciler.trigger.compile import problems
 from tests.strategies import crons, recurrences
+
+# A busy machine is no reason to fail.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 HOSTILE = (
     "", " ", "~", "null", "true", "False", "yes", "on", "No", "010", "0x1f", "0o17", "1", "1.0", "-1e5", ".inf",

@@ -24,7 +24,7 @@ from reconciler.schedule import (
     Status,
     WeekDay,
 )
-from tests.manifest.strategies import HOSTILE, projects, texts, values
+from tests.manifest.strategies import HOSTILE, UNHURRIED, projects, texts, values
 
 NIGHTLY = Schedule(
     name="nightly",
@@ -60,13 +60,13 @@ def loaded(text: str):
 
 
 @given(values)
-@settings(max_examples=150, deadline=None)
+@settings(UNHURRIED, max_examples=150)
 def test_what_is_written_as_yaml_loads_as_the_same_value_down_to_its_types(value):
     assert exact(loaded(to_yaml(value))) == exact(value)
 
 
 @given(values)
-@settings(max_examples=100, deadline=None)
+@settings(UNHURRIED, max_examples=100)
 def test_plain_data_that_went_through_json_is_the_same_value_again(value):
     stored = json.dumps(to_data(value))
     again = from_data(type(value), json.loads(stored))
@@ -75,13 +75,13 @@ def test_plain_data_that_went_through_json_is_the_same_value_again(value):
 
 
 @given(projects)
-@settings(deadline=None)
+@settings(UNHURRIED)
 def test_a_project_file_is_written_and_read_the_same_way(project):
     assert load_project("reconciler.yml", to_yaml(project).encode()) == (project, ())
 
 
 @given(st.dictionaries(texts, texts, max_size=4))
-@settings(deadline=None)
+@settings(UNHURRIED)
 def test_other_yaml_readers_see_the_same_texts(tags):
     text = to_yaml(Datastore(name="a", url="file:b", tags=tags))
     try:
@@ -248,6 +248,13 @@ def test_wrong_plain_data_is_refused_with_the_path_of_each_fault(data, faults):
     with pytest.raises(InvalidValue) as caught:
         from_data(Datastore, data)
     assert list(caught.value.faults) == faults
+
+
+def test_plain_data_without_end_is_refused():
+    data = {"name": "a", "url": "file:b"}
+    data["tags"] = data
+    with pytest.raises(InvalidValue, match="nested more than 32 levels deep"):
+        from_data(Datastore, data)
 
 
 def test_plain_data_of_another_shape_is_refused():

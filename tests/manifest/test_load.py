@@ -9,7 +9,7 @@ from reconciler.errors import Problem
 from reconciler.manifest.emit import to_yaml
 from reconciler.manifest.load import MAX_PROBLEMS, Document, load
 from reconciler.schedule import Frequency
-from tests.manifest.strategies import schedules
+from tests.manifest.strategies import UNHURRIED, schedules
 
 SCHEDULE = b"""\
 kind: Schedule
@@ -125,7 +125,7 @@ def test_the_garbage_collector_is_left_as_it_was(enabled):
 
 
 @given(schedules())
-@settings(max_examples=100, deadline=None)
+@settings(UNHURRIED, max_examples=100)
 def test_line_endings_and_a_mark_change_nothing(schedule):
     text = to_yaml(schedule)
     plain = load([Document("f.yml", text.encode())]).schedules

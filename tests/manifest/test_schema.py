@@ -17,7 +17,7 @@ from reconciler.manifest.load import KINDS, Document, load
 from reconciler.manifest.project import Project
 from reconciler.manifest.schema import json_schema, schema_text, schemas
 from reconciler.schedule import Schedule
-from tests.manifest.strategies import projects, values
+from tests.manifest.strategies import UNHURRIED, projects, values
 from tests.manifest.test_yaml12 import plain
 
 COMMITTED = Path(__file__).parents[2] / "schemas"
@@ -116,7 +116,7 @@ def test_every_schema_is_a_schema_and_its_examples_and_defaults_obey_it(name, sc
 
 
 @given(values)
-@settings(max_examples=80, deadline=None)
+@settings(UNHURRIED, max_examples=80)
 def test_every_written_manifest_validates_and_loads(value):
     text = to_yaml(value)
     loaded = load([Document("f.yml", text.encode())])
@@ -130,7 +130,7 @@ def test_every_written_manifest_validates_and_loads(value):
 
 
 @given(values | projects, st.data())
-@settings(max_examples=200, deadline=None)
+@settings(UNHURRIED, max_examples=200)
 def test_what_the_schema_refuses_the_loader_refuses(value, data):
     cls = type(value)
     document = to_data(value) if cls is Project else {"kind": cls.KIND, **to_data(value)}

@@ -15,6 +15,7 @@ from reconciler.manifest.yaml12 import (
     parse,
     resolve,
 )
+from tests.manifest.strategies import UNHURRIED
 
 PIECES = st.sampled_from(
     ["a", "b: ", ": ", "- ", "\n", "  ", "\t", "[", "]", "{", "}", ",", "'", '"', "&a ", "*a", "!t ", "|", ">", "#", "---\n",
@@ -154,7 +155,7 @@ def test_an_alias_bomb_costs_nothing():
 
 
 @given(st.lists(PIECES, max_size=30).map("".join) | st.text(max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(UNHURRIED, max_examples=300)
 def test_no_text_raises_and_every_problem_is_one_printable_line_with_a_place(text):
     try:
         data = text.encode()
@@ -166,14 +167,14 @@ def test_no_text_raises_and_every_problem_is_one_printable_line_with_a_place(tex
 
 
 @given(st.binary(max_size=60))
-@settings(max_examples=300, deadline=None)
+@settings(UNHURRIED, max_examples=300)
 def test_no_bytes_raise(data):
     assert all(line.isprintable() for line in said(data))
 
 
 @given(st.recursive(st.text(st.characters(min_codepoint=32, max_codepoint=126)) | st.integers(-999, 999) | st.booleans() | st.none(),
                     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(min_codepoint=97, max_codepoint=122), min_size=1), inner, max_size=3)))  # fmt: skip
-@settings(max_examples=200, deadline=None)
+@settings(UNHURRIED, max_examples=200)
 def test_what_pyyaml_writes_with_quotes_is_read_back(data):
     text = yaml.safe_dump({"data": data}, default_style='"' if isinstance(data, str) else None)
     if any(word in text for word in ("&", "*", "!")):
