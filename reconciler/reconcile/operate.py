@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.errors import NotFound, Refused
 from reconciler.live import DisabledBy, Hold, Provenance
-from reconciler.pipeline import Pipeline
+from reconciler.pipeline import ParameterType, Pipeline
 from reconciler.plan.spec import spec_text, spec_value
 from reconciler.reconcile.apply import rearm
 from reconciler.reconcile.arm import arming, passed_over
@@ -21,7 +21,7 @@ from reconciler.schedule import DatastoreChange, Schedule, Status
 from reconciler.trigger.decide import manual_key
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from reconciler.fields import Scalar
     from reconciler.live import Live, PublishedPipeline, RegisteredSchedule
@@ -71,13 +71,13 @@ def create_schedule(registry: Registry, schedule: Schedule, pipeline_id: str) ->
     """
     with registry.transaction() as tx:
         live, now = tx.live(), tx.now()
-        _check(live, schedule, pipeline_id)
+        pipeline = _check(live, schedule, pipeline_id)
         active = schedule.status is Status.ACTIVE
         schedule_id = tx.create_schedule(
             owner=None,
             name=schedule.name,
             spec=spec_text(schedule),
-            pipeline_id=pipeline_id,
+            pipeline_id=pipeline.id,
             status=schedule.status,
             provenance=Provenance(),
             arming=arming(schedule, now, now, created=True) if active else None,
@@ -86,8 +86,12 @@ def create_schedule(registry: Registry, schedule: Schedule, pipeline_id: str) ->
     return schedule_id
 
 
-def update_schedule(registry: Registry, schedule_id: str, schedule: Schedule) -> None:
-    """Replace the spec and status of a schedule that belongs to no project.
+def update_schedule(
+    registry: Registry, schedule_id: str, change: Callable[[Schedule], Schedule]
+) -> None:
+    """Replace the spec, name and status of a schedule that belongs to no project.
+
+    ``change`` gets the present spec inside the transaction, so no other edit is lost.
 
     Raises:
         NotFound: no such schedule or datastore.
@@ -98,11 +102,12 @@ def update_schedule(registry: Registry, schedule_id: str, schedule: Schedule) ->
         here = find_schedule(live, schedule_id)
         if here.owner is not None:
             raise Refused(f"schedule '{here.name}' is managed by {here.owner}; edit its manifest")
+        schedule = change(spec_value(Schedule, here.spec))
         _check(live, schedule, here.pipeline_id or "")
         _set(tx, here, schedule, schedule.status)
 
 
-def _check(live: Live, schedule: Schedule, pipeline_id: str) -> None:
+def _check(live: Live, schedule: Schedule, pipeline_id: str) -> PublishedPipeline:
     pipeline = find_pipeline(live, pipeline_id)
     if pipeline.status is not Status.ACTIVE and schedule.status is Status.ACTIVE:
         raise Refused(f"pipeline '{pipeline.name}' is {pipeline.status}; publish it again first")
@@ -110,6 +115,24 @@ def _check(live: Live, schedule: Schedule, pipeline_id: str) -> None:
     if isinstance(trigger, DatastoreChange):
         find_datastore(live, trigger.datastore)
     _check_parameters(pipeline, schedule.pipeline_parameters)
+    _check_complete(pipeline, schedule)
+    return pipeline
+
+
+def _check_complete(pipeline: PublishedPipeline, schedule: Schedule) -> None:
+    """Refuse a schedule whose runs would lack a value."""
+    declared = spec_value(Pipeline, pipeline.spec).parameters
+    trigger = schedule.trigger
+    path = trigger.data_path_parameter_name if isinstance(trigger, DatastoreChange) else None
+    if path is not None:
+        if path in declared and declared[path].type is not ParameterType.DATAPATH:
+            text = f"parameter '{path}' of '{pipeline.name}' is of type {declared[path].type}"
+            raise Refused(f"{text}; it must be datapath to receive a file's path")
+        _check_parameters(pipeline, {path: ""})
+    given = {*schedule.pipeline_parameters, path}
+    missing = sorted(n for n, p in declared.items() if p.default is None and n not in given)
+    if missing:
+        raise Refused(f"pipeline '{pipeline.name}' needs a value for: {', '.join(missing)}")
 
 
 def _check_parameters(pipeline: PublishedPipeline, given: Mapping[str, Scalar]) -> None:
@@ -147,6 +170,7 @@ def _set(
         status=status,
         disabled_by=DisabledBy.OPERATOR if status is Status.DISABLED else None,
         provenance=here.provenance,
+        name=schedule.name,
     )
     rearm(tx, here, schedule, status, tx.now())
 
@@ -233,27 +257,39 @@ def _lift(tx: RegistryTransaction, here: RegisteredSchedule) -> None:
 
 
 def disable_pipeline(registry: Registry, name: str) -> None:
-    """Disable a published pipeline version.
+    """Disable a published pipeline version; a project that declares it plans to enable it again.
 
     Raises:
         NotFound: no such pipeline.
-        Refused: active schedules use it, or a project manages it; the message names them.
+        Refused: active schedules use it; the message names them.
     """
     with registry.transaction() as tx:
         live = tx.live()
         pipeline = find_pipeline(live, name)
-        label = f"pipeline '{pipeline.name}@{pipeline.version}'"
         users = sorted(s.name for s in live.schedules if _uses(s, pipeline))
         if users:
+            label = f"pipeline '{pipeline.name}@{pipeline.version}'"
             names = ", ".join(users)
             raise Refused(f"{label} is used by active schedules: {names}; disable them first")
-        if pipeline.owner is not None:
-            raise Refused(f"{label} is managed by {pipeline.owner}; remove its manifest")
         tx.set_pipeline_status(pipeline.id, pipeline.revision, Status.DISABLED, DisabledBy.OPERATOR)
 
 
+def enable_pipeline(registry: Registry, name: str) -> None:
+    """Make a published pipeline version Active again.
+
+    Raises:
+        NotFound: no such pipeline.
+    """
+    with registry.transaction() as tx:
+        pipeline = find_pipeline(tx.live(), name)
+        tx.set_pipeline_status(pipeline.id, pipeline.revision, Status.ACTIVE, None)
+
+
 def _uses(schedule: RegisteredSchedule, pipeline: PublishedPipeline) -> bool:
-    if schedule.status is not Status.ACTIVE:
+    hold = schedule.hold
+    # A hold without end is an operator's disable of what a project manages.
+    held = hold is not None and hold.until is None
+    if schedule.status is not Status.ACTIVE or held:
         return False
     if schedule.pipeline_id is not None:
         return schedule.pipeline_id == pipeline.id

@@ -145,8 +145,12 @@ class RegistryTransaction(Protocol):
         status: Status,
         disabled_by: DisabledBy | None,
         provenance: Provenance,
+        name: str | None = None,
     ) -> None:
-        """Replace a schedule's spec, binding and status; its timer and watch stay as they are."""
+        """Replace a schedule's spec, binding and status; its timer and watch stay as they are.
+
+        ``name`` renames it; None keeps its name.
+        """
         ...
 
     def arm(self, schedule_id: str, arming: Arming | None) -> None:

@@ -271,13 +271,18 @@ class SqlRegistryTransaction:
         status: Status,
         disabled_by: DisabledBy | None,
         provenance: Provenance,
+        name: str | None = None,
     ) -> None:
-        """Replace a schedule's spec, binding and status; its timer and watch stay as they are."""
+        """Replace a schedule's spec, binding and status; its timer and watch stay as they are.
+
+        ``name`` renames it; None keeps its name.
+        """
         mine = schedules.c.id == schedule_id
         self._swap(
             update(schedules)
             .where(mine, schedules.c.revision == revision)
             .values(
+                name=schedules.c.name if name is None else name,
                 spec=spec,
                 pipeline_id=pipeline_id,
                 status=status.value,
