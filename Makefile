@@ -17,7 +17,7 @@ test: $(READY) ## Run all tests, and hold every room to its branch coverage
 	@rm -f .coverage .coverage.*
 	@$(BIN)/pytest -q -n $(JOBS) --cov --cov-report=
 	@$(BIN)/coverage json -q -o .coverage.json
-	@$(BIN)/python tests/coverage_gate.py .coverage.json
+	@$(BIN)/python -P tests/coverage_gate.py .coverage.json
 
 check: $(READY) ## Check style, types, layers and that the schemas are those of the code
 	@$(BIN)/ruff check .

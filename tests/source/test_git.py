@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -399,7 +400,7 @@ def test_without_git_on_the_path_a_project_is_a_folder_and_says_so(repository, t
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env={"PATH": str(tmp_path / "bin")},
+        env={**os.environ, "PATH": str(tmp_path / "bin")},
         capture_output=True,
         text=True,
         check=True,
