@@ -24,3 +24,14 @@ def workspace(workspaces):
 @pytest.fixture
 def clock(workspaces):
     return workspaces.clock
+
+
+@pytest.fixture
+def ledger(workspace):
+    return workspace.ledger
+
+
+@pytest.fixture
+def runner(ledger):
+    assert ledger.begin_session(host="here", pid=1, wait=False)
+    return ledger

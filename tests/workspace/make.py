@@ -62,6 +62,11 @@ class Sqlite:
         self._opened.append(workspace)
         return workspace
 
+    def take_over(self) -> None:
+        """Begin another session although the first holds its lock: somebody removed the file."""
+        Path(f"{self.path}.runner.lock").unlink()
+        assert self.open().ledger.begin_session(host="there", pid=2, wait=False)
+
     def close(self) -> None:
         for workspace in self._opened:
             workspace.close()
@@ -182,6 +187,25 @@ def poll(watch_id, poll_seq, state=WatchState.READY, **values):
 def record_poll(workspace, *args, **kwargs):
     with workspace.ledger.transaction() as write:
         return write.record_poll(*args, **kwargs)
+
+
+def record(ledger, *pairs):
+    """Record (fire, run) pairs; a pair's run may be missing."""
+    with ledger.transaction() as write:
+        return write.record_fires(
+            [pair[0] for pair in pairs], [pair[1] for pair in pairs if len(pair) > 1]
+        )
+
+
+def a_run(ledger, run_id="run-1", schedule_id="s-1", **values):
+    made = run(run_id, schedule_id, f"r:{run_id}", **values)
+    record(ledger, (fire(schedule_id, f"r:{run_id}", run_id), made))
+    return made
+
+
+def due(ledger, now=NOW, limit=9):
+    with ledger.transaction() as write:
+        return [timer.schedule_id for timer in write.due_timers(now, limit)]
 
 
 def tree(*entries):
