@@ -1,6 +1,6 @@
 import pytest
 
-from tests.runner.site import site
+from tests.site import site
 
 
 @pytest.fixture

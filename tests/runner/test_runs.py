@@ -7,7 +7,7 @@ import pytest
 
 from reconciler.run import AttemptState, Decision, RunState
 from reconciler.schedule import Status
-from tests.runner.site import HELLO, minutely, site
+from tests.site import HELLO, minutely, site
 
 
 def test_a_due_schedule_fires_once_and_its_run_finishes(place):

@@ -1,0 +1,222 @@
+"""What operators and the SDK do to single objects, seen from the ledger."""
+
+import pytest
+
+from reconciler.errors import NotFound, Refused
+from reconciler.live import Hold
+from reconciler.reconcile import operate
+from reconciler.run import Decision, RunState
+from reconciler.schedule import DatastoreChange, Frequency, Recurrence, Schedule, Status
+from tests.site import HELLO, minutely
+
+MINUTE = 60_000_000
+PARAMETERS = """
+kind: Pipeline
+name: hello
+parameters: {word: {type: string}, size: {type: integer, default: 1}}
+steps: [{name: say, command: [echo, "${{ parameters.word }}"]}]
+"""
+
+
+def clock(name="mine", **fields):
+    trigger = Recurrence(frequency=Frequency.MINUTE)
+    return Schedule(**{"name": name, "pipeline": "hello", "trigger": trigger, **fields})
+
+
+@pytest.fixture
+def hello(place):
+    place.apply(a=HELLO, b=minutely())
+    return operate.find_pipeline(place.registry.live(), "hello")
+
+
+def decisions(place, name="every-minute"):
+    return [(fire.decision, fire.count) for fire in reversed(place.fires(name))]
+
+
+def test_a_held_schedule_does_not_fire_and_its_pause_leaves_one_row(place, hello):
+    operate.hold_schedule(place.registry, "every-minute", who="ann", why="audit", until=None)
+    place.forward(5 * 60)
+    place.finish()
+    assert place.fires("every-minute") == []
+    operate.release_schedule(place.registry, "every-minute")
+    place.forward(60)
+    place.finish()
+    assert decisions(place) == [(Decision.GAP, 5), (Decision.LAUNCH, 1)]
+    gap = place.fires("every-minute")[-1]
+    assert gap.reason == "held by ann: audit"
+
+
+def test_a_hold_expires_by_itself(place, hello):
+    until = place.clock.now() + 3 * MINUTE
+    operate.hold_schedule(place.registry, "every-minute", who="ann", why="audit", until=until)
+    place.forward(4 * 60)
+    place.finish()
+    assert place.schedule("every-minute").hold is None
+    assert (Decision.GAP, 2) in decisions(place)
+    assert (Decision.LAUNCH, 1) in decisions(place)
+
+
+def test_no_apply_lifts_a_hold(place, hello):
+    operate.hold_schedule(place.registry, "every-minute", who="ann", why="audit", until=None)
+    place.apply(b=minutely(description="edited"))
+    assert place.schedule("every-minute").hold == Hold(
+        who="ann", why="audit", since=place.clock.now()
+    )
+
+
+def test_disabling_a_managed_schedule_holds_it_without_end(place, hello):
+    made = operate.disable_schedule(place.registry, "every-minute", who="sdk", why="asked")
+    assert made == Hold(who="sdk", why="asked", since=place.clock.now())
+    assert place.schedule("every-minute").status is Status.ACTIVE
+    assert place.apply().changes == ()
+    operate.enable_schedule(place.registry, "every-minute")
+    assert place.schedule("every-minute").hold is None
+
+
+def test_enabling_what_git_disabled_points_to_the_manifest(place, hello):
+    place.apply(b=minutely(status="Disabled"))
+    with pytest.raises(Refused, match="declare it Active in its manifest"):
+        operate.enable_schedule(place.registry, "every-minute")
+    with pytest.raises(Refused, match="nothing to hold"):
+        operate.hold_schedule(place.registry, "every-minute", who="a", why="b", until=None)
+
+
+def test_a_hold_ends_in_the_future(place, hello):
+    with pytest.raises(Refused, match="in the future"):
+        operate.hold_schedule(
+            place.registry, "every-minute", who="a", why="b", until=place.clock.now()
+        )
+
+
+def test_only_a_held_schedule_is_released(place, hello):
+    with pytest.raises(Refused, match="not held"):
+        operate.release_schedule(place.registry, "every-minute")
+
+
+def test_a_schedule_of_no_project_is_created_disabled_enabled_and_updated(place, hello):
+    made = operate.create_schedule(place.registry, clock(), hello.id)
+    place.forward(30)
+    place.finish()
+    assert decisions(place, "mine") == [(Decision.LAUNCH, 1)]
+    assert operate.disable_schedule(place.registry, made, who="a", why="b") is Status.DISABLED
+    place.forward(10 * 60)
+    place.finish()
+    operate.enable_schedule(place.registry, made)
+    place.forward(60)
+    place.finish()
+    assert decisions(place, "mine") == [
+        (Decision.LAUNCH, 1),
+        (Decision.GAP, 10),
+        (Decision.LAUNCH, 1),
+    ]
+    operate.update_schedule(place.registry, made, clock(description="new"))
+    assert '"description":"new"' in place.schedule("mine").spec
+
+
+def test_a_schedule_may_be_created_disabled(place, hello):
+    operate.create_schedule(place.registry, clock(status=Status.DISABLED), hello.id)
+    place.forward(600)
+    place.finish()
+    assert place.fires("mine") == []
+
+
+def test_a_managed_schedule_is_not_updated_by_hand(place, hello):
+    managed = place.schedule("every-minute").id
+    with pytest.raises(Refused, match=r"managed by test/dev; edit its manifest"):
+        operate.update_schedule(place.registry, managed, clock())
+
+
+def test_names_may_repeat_outside_projects_and_then_an_id_is_asked_for(place, hello):
+    first = operate.create_schedule(place.registry, clock(), hello.id)
+    second = operate.create_schedule(place.registry, clock(), hello.id)
+    with pytest.raises(NotFound, match="2 schedules are named 'mine'; give an id"):
+        operate.find_schedule(place.registry.live(), "mine")
+    operate.disable_schedule(place.registry, first, who="a", why="b")
+    assert operate.find_schedule(place.registry.live(), "mine").id == second
+    with pytest.raises(NotFound, match="no schedule 'yours'"):
+        operate.find_schedule(place.registry.live(), "yours")
+
+
+def test_a_schedule_needs_a_pipeline_a_datastore_and_fitting_parameters(place):
+    place.apply(a=PARAMETERS)
+    hello = operate.find_pipeline(place.registry.live(), "hello")
+    with pytest.raises(NotFound, match="no pipeline 'nothing'"):
+        operate.create_schedule(place.registry, clock(), "nothing")
+    with pytest.raises(NotFound, match="no datastore 'nowhere'"):
+        operate.create_schedule(
+            place.registry, clock(trigger=DatastoreChange(datastore="nowhere")), hello.id
+        )
+    with pytest.raises(NotFound, match=r"no parameter 'x' \(known: size, word\)"):
+        operate.create_schedule(place.registry, clock(pipeline_parameters={"x": 1}), hello.id)
+    with pytest.raises(Refused, match="of type integer, not '1'"):
+        operate.create_schedule(place.registry, clock(pipeline_parameters={"size": "1"}), hello.id)
+
+
+def test_a_pipeline_that_is_used_is_not_disabled(place, hello):
+    with pytest.raises(Refused, match="used by active schedules: every-minute; disable them first"):
+        operate.disable_pipeline(place.registry, hello.id)
+    place.apply(b=minutely(pipeline="hello@latest"))
+    with pytest.raises(Refused, match="used by active schedules: every-minute"):
+        operate.disable_pipeline(place.registry, hello.id)
+    place.apply(b=minutely(status="Disabled"))
+    operate.disable_pipeline(place.registry, hello.id)
+    (change,) = place.apply().changes
+    assert (change.action, change.name) == ("enable", "hello")
+
+
+def test_a_disabled_pipeline_is_not_scheduled_and_not_run(place, hello):
+    place.apply(b=minutely(status="Disabled"))
+    with place.registry.transaction() as tx:
+        tx.set_pipeline_status(hello.id, hello.revision, Status.DISABLED, None)
+    with pytest.raises(Refused, match="is Disabled; publish it again first"):
+        operate.create_schedule(place.registry, clock(), hello.id)
+    with pytest.raises(Refused, match="is Disabled"):
+        operate.run_pipeline(place.registry, place.ledger, hello.id, "e", {}, "t")
+
+
+def test_a_run_by_hand_is_asked_for_once_per_token(place, hello):
+    first = operate.run_schedule(place.registry, place.ledger, "every-minute", {}, "t1")
+    again = operate.run_schedule(place.registry, place.ledger, "every-minute", {}, "t1")
+    assert first.id == again.id
+    (run,) = place.finish()
+    assert (run.state, run.schedule_name) == (RunState.FINISHED, "every-minute")
+    (fire,) = place.fires("every-minute")
+    assert (fire.occurrence_key, fire.reason) == ("m:t1", "asked for by hand")
+
+
+def test_a_pipeline_is_run_by_hand_with_parameters(place):
+    place.apply(a=PARAMETERS)
+    with pytest.raises(Refused, match="needs a value for: word"):
+        operate.run_pipeline(place.registry, place.ledger, "hello", "e", {}, "t")
+    operate.run_pipeline(place.registry, place.ledger, "hello@1", "e", {"word": "hi"}, "t")
+    (run,) = place.finish()
+    assert place.log(run, "say") == "hi\n"
+    assert (run.experiment_name, run.schedule_id) == ("e", None)
+    assert [experiment.name for experiment in place.registry.experiments()] == ["e"]
+
+
+def test_an_edited_trigger_leaves_a_row_for_what_nobody_decided(place, hello):
+    place.forward(150)
+    place.apply(b=minutely().replace("interval: 1", "interval: 5"))
+    place.forward(60)
+    place.finish()
+    ((decision, count),) = decisions(place)
+    assert (decision, count) == (Decision.GAP, 2)
+
+
+def test_an_edit_of_something_else_loses_no_due_fire(place, hello):
+    place.forward(60)
+    place.apply(b=minutely(description="edited"))
+    place.finish()
+    assert decisions(place) == [(Decision.LAUNCH, 1)]
+
+
+def test_a_schedule_that_went_and_came_back_does_not_fire_for_the_time_between(place, hello):
+    place.remove("b")
+    place.apply()
+    place.forward(5 * 60)
+    place.finish()
+    place.apply(b=minutely())
+    place.forward(60)
+    place.finish()
+    assert decisions(place) == [(Decision.GAP, 5), (Decision.LAUNCH, 1)]
