@@ -21,7 +21,7 @@ def until(condition, seconds=60):
 class RunnerProcess:
     """``reconciler runner start`` on a workspace, with its log in a file."""
 
-    def __init__(self, workspace, log, *arguments, env=None, **settings):
+    def __init__(self, workspace, log, *arguments, env=None, errors=None):
         self.log = log
         with log.open("ab") as file:
             self.process = subprocess.Popen(
@@ -37,9 +37,8 @@ class RunnerProcess:
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=file,
-                stderr=file,
+                stderr=errors or file,
                 env=env,
-                **settings,
             )
 
     def said(self, text):

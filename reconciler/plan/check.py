@@ -8,9 +8,9 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from reconciler.pipeline import ParameterType
+from reconciler.pipeline import ParameterType, Pipeline
 from reconciler.plan.bind import Published, bind
-from reconciler.schedule import DatastoreChange
+from reconciler.schedule import Datastore, DatastoreChange
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,19 +18,27 @@ if TYPE_CHECKING:
     from reconciler.errors import Problem
     from reconciler.live import Live
     from reconciler.manifest.load import Declared
-    from reconciler.pipeline import Pipeline
     from reconciler.plan.desired import Desired
     from reconciler.schedule import Schedule
 
 
-def problems(desired: Desired, live: Live) -> tuple[Problem, ...]:
-    """Find every reference that does not resolve, sorted by place."""
-    return tuple(sorted(_problems(desired, live)))
+def problems(
+    desired: Desired, live: Live, broken: frozenset[tuple[str, str]] = frozenset()
+) -> tuple[Problem, ...]:
+    """Find every reference that does not resolve, sorted by place.
+
+    ``broken`` names (kind, name) of manifests that have problems of their own: a reference to one
+    is not called unknown.
+    """
+    return tuple(sorted(_problems(desired, live, broken)))
 
 
-def _problems(desired: Desired, live: Live) -> Iterator[Problem]:
+def _problems(
+    desired: Desired, live: Live, broken: frozenset[tuple[str, str]]
+) -> Iterator[Problem]:
     published = Published(live.pipelines)
-    datastores = {*desired.datastores, *_staying(desired, live)}
+    mending = {name for kind, name in broken if kind == Datastore.KIND}
+    datastores = {*desired.datastores, *_staying(desired, live), *mending}
     for pipeline in desired.pipelines.values():
         for name, parameter in pipeline.value.parameters.items():
             if parameter.type is ParameterType.DATAPATH and isinstance(parameter.default, str):
@@ -39,6 +47,8 @@ def _problems(desired: Desired, live: Live) -> Iterator[Problem]:
                     yield pipeline.problem(text, "parameters", name, "default")
     for schedule in desired.schedules.values():
         reference = schedule.value.pipeline
+        if (Pipeline.KIND, reference.partition("@")[0]) in broken:
+            continue
         binding = bind(reference, desired, published)
         trigger = schedule.value.trigger
         if isinstance(trigger, DatastoreChange) and trigger.datastore not in datastores:

@@ -91,10 +91,7 @@ def read(source: Source, project: Project, target: str, live: Live) -> Reading:
         },
         code_digests={name: tree.digest for name, tree in trees.items()},
     )
-    found: list[Problem] = [*loaded.problems, *missing]
-    if not loaded.problems:
-        # A reference to a manifest that did not parse would only repeat that problem.
-        found += problems(desired, live)
+    found = [*loaded.problems, *missing, *problems(desired, live, loaded.broken)]
     if found:
         raise ManifestError(found)
     return Reading(desired=desired, code=trees, source=source, state=source.state())

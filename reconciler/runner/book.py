@@ -10,11 +10,10 @@ from reconciler.schedule import DatastoreChange, Schedule
 from reconciler.trigger.compile import compile_trigger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from reconciler.live import PublishedPipeline, RegisteredSchedule
     from reconciler.trigger.calendar import Calendar
-    from reconciler.workspace.base import LedgerTransaction
 
 
 class Book:
@@ -52,18 +51,20 @@ class Book:
             self._calendars[here.id] = known
         return known[1]
 
-    def fetch(self, tx: LedgerTransaction, pipeline_ids: Iterable[str]) -> None:
-        """Make sure these published versions are known; their status may be out of date."""
-        missing = {name for name in pipeline_ids if name not in self._versions}
-        if missing:
-            self._versions.update(tx.pipelines(missing))
+    def unknown(self, pipeline_ids: Iterable[str]) -> set[str]:
+        """Tell which published versions have not been read yet."""
+        return {id_ for id_ in pipeline_ids if id_ not in self._versions}
+
+    def learn(self, versions: Mapping[str, PublishedPipeline]) -> None:
+        """Remember published versions; their status may be out of date ever after."""
+        self._versions.update(versions)
 
     def version(self, pipeline_id: str) -> PublishedPipeline:
-        """Give a fetched version; only what is immutable may be used."""
+        """Give a version that was learned; only what is immutable may be used."""
         return self._versions[pipeline_id]
 
     def pipeline(self, pipeline_id: str) -> Pipeline:
-        """Read the spec of a fetched version."""
+        """Read the spec of a version that was learned."""
         known = self._pipelines.get(pipeline_id)
         if known is None:
             known = spec_value(Pipeline, self._versions[pipeline_id].spec)

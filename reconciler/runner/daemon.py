@@ -109,10 +109,10 @@ class Daemon:
     def step(self) -> int | None:
         """Do everything once; returns the next instant at which there is something to do."""
         now = self._ledger.now()
+        self._observer.observe(now)
         self._ticker.tick()
         underway = reap(self._ledger, self._executor, now)
         retry = self._launcher.launch(underway, now)
-        self._observer.observe(now)
         due = self._ledger.next_wake()
         return min((at for at in (retry, due) if at is not None), default=None)
 

@@ -101,7 +101,6 @@ class Launcher:
             room = max(0, self._max_steps - len(underway.runs))
             chosen = chosen[:room]
             tx.start_runs([run.id for run in chosen], now)
-            self._book.fetch(tx, {run.pipeline_id for run in chosen})
         return [replace(run, state=RunState.RUNNING, started_at=now) for run in chosen]
 
     def _may_start(
@@ -122,8 +121,10 @@ class Launcher:
         return sorted(chosen, key=lambda run: (run.created_at, run.due_at))
 
     def _progress(self, runs: Iterable[Run], underway: Underway, now: int) -> dict[str, Progress]:
-        with self._ledger.transaction() as tx:
-            self._book.fetch(tx, {run.pipeline_id for run in runs})
+        unknown = self._book.unknown(run.pipeline_id for run in runs)
+        if unknown:
+            with self._ledger.transaction() as tx:
+                self._book.learn(tx.pipelines(unknown))
         return {
             run.id: progress(
                 run, self._book.pipeline(run.pipeline_id), underway.attempts.get(run.id, []), now
@@ -153,6 +154,8 @@ class Launcher:
             try:
                 launch = self._composer.launch(run, pipeline, step, attempt, version)
             except ExecutorError as error:
+                # A runner that died may have submitted it: from now on it cannot start any more.
+                self._executor.cancel([attempt.id])
                 failed = replace(
                     attempt, state=AttemptState.FAILED, reason=str(error), ended_at=now
                 )

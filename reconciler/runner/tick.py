@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from reconciler.runner.book import Book
     from reconciler.schedule import Schedule
     from reconciler.workspace.base import Ledger
-    from reconciler.workspace.records import Arrival, DueTimer, LoggedChange
+    from reconciler.workspace.records import DueTimer, LoggedChange
 
 log = logging.getLogger(__name__)
 
@@ -198,35 +198,36 @@ class Ticker:
     # By data ----------------------------------------------------------------------------------
 
     def _data(self, batch: _Batch) -> int:
+        """Fire the data schedules that lag behind; returns how many moved on."""
         arrivals = batch.tx.arrivals(BATCH)
         here = batch.tx.schedules(arrival.schedule_id for arrival in arrivals)
         unfinished = batch.tx.unfinished(here) if here else {}
         versions = self._versions(batch.tx, here)
         cursors: dict[str, int] = {}
         for arrival in arrivals:
+            schedule = here[arrival.schedule_id]
             changes = batch.tx.changes(arrival.watch_id, arrival.cursor, BATCH)
-            cursors[arrival.schedule_id] = changes[-1].seq
-            self._arrival(
-                batch,
-                arrival,
-                changes,
-                here[arrival.schedule_id],
-                unfinished.get(arrival.schedule_id, Unfinished()),
-                versions,
-            )
+            try:
+                spec = self._book.schedule(schedule)
+            except ReconcilerError as error:
+                self._degrade(schedule, error)
+                continue
+            self._degraded.pop(schedule.id, None)
+            cursors[schedule.id] = changes[-1].seq
+            open_runs = unfinished.get(schedule.id, Unfinished())
+            dues = self._arrival(batch, changes, spec, open_runs)
+            self._write(batch, schedule, spec, dues, versions)
         batch.tx.move_cursors(cursors)
-        return len(arrivals)
+        return len(cursors)
 
-    def _arrival(  # noqa: PLR0913, PLR0917  (one schedule's whole context)
+    def _arrival(
         self,
         batch: _Batch,
-        arrival: Arrival,
         changes: list[LoggedChange],
-        here: RegisteredSchedule,
+        schedule: Schedule,
         unfinished: Unfinished,
-        versions: Mapping[str, PublishedPipeline],
-    ) -> None:
-        schedule = self._book.schedule(here)
+    ) -> list[_Due]:
+        """Decide about each logged change that the schedule's filters let through."""
         trigger = schedule.trigger
         assert isinstance(trigger, DatastoreChange), "only data triggers have cursors"  # noqa: S101  (arm's law)
         policy = Policy.of(schedule)
@@ -238,7 +239,7 @@ class Ticker:
             if ignored_because(change.file.name, trigger.include, trigger.ignore):
                 continue
             verdict = choose(policy.overlap, policy.max_active_runs, running, waiting)
-            key = data_key(arrival.watch_id, change.seq)
+            key = data_key(change.watch_id, change.seq)
             if verdict.decision is Decision.LAUNCH:
                 running.append(key)
             else:
@@ -266,7 +267,7 @@ class Ticker:
                     parameters=None if name is None else {name: path},
                 )
             )
-        self._write(batch, here, schedule, dues, versions)
+        return dues
 
     # Both -------------------------------------------------------------------------------------
 
@@ -284,7 +285,7 @@ class Ticker:
         newest = tx.newest_pipelines(set(late.values())) if late else {}
         found = {s.id: by_id[s.pipeline_id] for s in here.values() if s.pipeline_id is not None}
         found |= {id_: newest[name] for id_, name in late.items() if name in newest}
-        self._book.fetch(tx, {version.id for version in found.values()})
+        self._book.learn({version.id: version for version in found.values()})
         return found
 
     def _write(

@@ -1,6 +1,7 @@
 import pytest
 
 from reconciler.live import Live
+from reconciler.plan.check import problems
 from tests.plan.world import (
     ALL,
     ARRIVAL,
@@ -129,3 +130,10 @@ def test_a_number_may_be_whole_and_a_flag_is_named():
     assert line.endswith("of type number, not boolean")
     (line,) = said(desired(PIPELINE, LANDING, NIGHTLY.replace("2}", "2.5}")), Live())
     assert line.endswith("of type integer, not number")
+
+
+def test_a_reference_to_a_manifest_that_is_broken_itself_is_not_called_unknown():
+    texts = (NIGHTLY, ARRIVAL)
+    broken = frozenset({("Pipeline", "score"), ("Datastore", "landing")})
+    assert problems(desired(*texts), Live(), broken) == ()
+    assert len(problems(desired(*texts), Live(), frozenset({("Datastore", "landing")}))) == 2
