@@ -126,6 +126,14 @@ def test_an_update_replaces_the_spec_and_keeps_creation_timer_and_hold(registry,
     assert found.hold is not None
 
 
+def test_an_update_may_rename(registry, workspace):
+    schedule_id = on_timer(workspace, name="before", owner=None)
+    with registry.transaction() as write:
+        edit(write, schedule_id, 1, name="after")
+        edit(write, schedule_id, 2)
+    assert only(registry).name == "after"
+
+
 def test_a_due_timer_tells_the_schedules_newest_revision(registry, workspace):
     schedule_id = on_timer(workspace)
     with registry.transaction() as write:

@@ -90,7 +90,9 @@ def schedule(write, name="s", owner=OWNER, arming=None, *, status=Status.ACTIVE,
     )
 
 
-def edit(write, schedule_id, revision=1, status=Status.ACTIVE, disabled_by=None, *, spec="{}"):
+def edit(
+    write, schedule_id, revision=1, status=Status.ACTIVE, disabled_by=None, *, spec="{}", name=None
+):
     write.update_schedule(
         schedule_id,
         revision,
@@ -99,6 +101,7 @@ def edit(write, schedule_id, revision=1, status=Status.ACTIVE, disabled_by=None,
         status=status,
         disabled_by=disabled_by,
         provenance=GIT,
+        name=name,
     )
 
 

@@ -8,7 +8,7 @@ import uuid
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, exists, func, insert, select, update
+from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 
 from reconciler.errors import NotFound, StalePlan
 from reconciler.schedule import Status
@@ -40,7 +40,7 @@ from reconciler.workspace.sql.tables import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy import Connection, Delete, Select, Update
+    from sqlalchemy import BindParameter, Connection, Delete, Select, Update
 
     from reconciler.clock import Clock
     from reconciler.run import Fire
@@ -54,6 +54,17 @@ if TYPE_CHECKING:
         Provenance,
     )
     from reconciler.workspace.sql.connection import Database
+
+
+# Building a statement costs more than running it; these are run once per changed schedule.
+_ID: BindParameter[str] = bindparam("b_id")
+_REVISION_OF = select(schedules.c.revision).where(schedules.c.id == _ID)
+_REPLACE = update(schedules).where(
+    schedules.c.id == _ID, schedules.c.revision == bindparam("b_revision")
+)
+_REVISE_TIMER = update(timers).where(timers.c.schedule_id == _ID)
+_STOP_TIMER = delete(timers).where(timers.c.schedule_id == _ID)
+_STOP_WATCHING = delete(cursors).where(cursors.c.schedule_id == _ID)
 
 
 class SqlRegistry:
@@ -172,19 +183,16 @@ class SqlRegistryTransaction:
         self, pipeline_id: str, revision: int, status: Status, disabled_by: DisabledBy | None
     ) -> None:
         """Activate or disable one published version."""
-        mine = pipelines.c.id == pipeline_id
-        self._swap(
-            update(pipelines)
-            .where(mine, pipelines.c.revision == revision)
-            .values(
-                status=status.value,
-                disabled_by=disabled_by and disabled_by.value,
-                revision=revision + 1,
-            ),
-            revision,
-            f"pipeline {pipeline_id}",
-            select(pipelines.c.name, pipelines.c.revision).where(mine),
-        )
+        same = pipelines.c.id == pipeline_id
+        change = update(pipelines).where(same, pipelines.c.revision == revision)
+        values = {
+            "status": status.value,
+            "disabled_by": disabled_by and disabled_by.value,
+            "revision": revision + 1,
+        }
+        if self._connection.execute(change, values).rowcount == 0:
+            present = select(pipelines.c.name, pipelines.c.revision).where(same)
+            raise self._stale(f"pipeline {pipeline_id}", revision, present)
 
     def put_datastore(
         self,
@@ -202,29 +210,16 @@ class SqlRegistryTransaction:
             **rows.source_columns(provenance),
         }
         if revision is None:
-            new = insert_missing(datastores).values(
-                name=name, created_at=self._now, revision=1, **values
-            )
-            if self._connection.execute(new).rowcount == 0:
+            values |= {"name": name, "created_at": self._now, "revision": 1}
+            if self._connection.execute(insert_missing(datastores), values).rowcount == 0:
                 raise StalePlan(f"datastore '{name}' is registered by now: plan again")
             return
-        self._swap(
-            update(datastores)
-            .where(datastores.c.name == name, datastores.c.revision == revision)
-            .values(revision=revision + 1, **values),
-            revision,
-            f"datastore '{name}'",
-            select(datastores.c.name, datastores.c.revision).where(datastores.c.name == name),
-        )
+        values["revision"] = revision + 1
+        self._change_datastore(update(datastores).values(values), name, revision)
 
     def remove_datastore(self, name: str, revision: int) -> None:
         """Unregister a datastore."""
-        self._swap(
-            delete(datastores).where(datastores.c.name == name, datastores.c.revision == revision),
-            revision,
-            f"datastore '{name}'",
-            select(datastores.c.name, datastores.c.revision).where(datastores.c.name == name),
-        )
+        self._change_datastore(delete(datastores), name, revision)
 
     def create_schedule(  # noqa: PLR0913  (the port's)
         self,
@@ -243,22 +238,22 @@ class SqlRegistryTransaction:
             StalePlan: the owner has a schedule of that name by now.
         """
         schedule_id = str(uuid.uuid4())
-        new = insert_missing(schedules).values(
-            id=schedule_id,
-            name=name,
-            spec=spec,
-            pipeline_id=pipeline_id,
-            status=status.value,
-            created_at=self._now,
-            updated_at=self._now,
-            revision=1,
+        values = {
+            "id": schedule_id,
+            "name": name,
+            "spec": spec,
+            "pipeline_id": pipeline_id,
+            "status": status.value,
+            "created_at": self._now,
+            "updated_at": self._now,
+            "revision": 1,
             **rows.owner_columns(owner),
             **rows.source_columns(provenance),
-        )
-        if self._connection.execute(new).rowcount == 0:
+        }
+        if self._connection.execute(insert_missing(schedules), values).rowcount == 0:
             raise StalePlan(f"schedule '{name}' of {owner} is registered by now: plan again")
-        if arming is not None:
-            self.arm(schedule_id, arming)
+        watch = self._join(arming) if isinstance(arming, Watching) else None
+        self._wake(schedule_id, 1, arming, watch)
         return schedule_id
 
     def update_schedule(  # noqa: PLR0913  (the port's)
@@ -277,28 +272,25 @@ class SqlRegistryTransaction:
 
         ``name`` renames it; None keeps its name.
         """
-        mine = schedules.c.id == schedule_id
-        self._swap(
-            update(schedules)
-            .where(mine, schedules.c.revision == revision)
-            .values(
-                name=schedules.c.name if name is None else name,
-                spec=spec,
-                pipeline_id=pipeline_id,
-                status=status.value,
-                disabled_by=disabled_by and disabled_by.value,
-                updated_at=self._now,
-                revision=revision + 1,
-                **rows.source_columns(provenance),
-            ),
-            revision,
-            f"schedule {schedule_id}",
-            select(schedules.c.name, schedules.c.revision).where(mine),
-        )
+        values = {
+            "b_id": schedule_id,
+            "b_revision": revision,
+            "spec": spec,
+            "pipeline_id": pipeline_id,
+            "status": status.value,
+            "disabled_by": disabled_by and disabled_by.value,
+            "updated_at": self._now,
+            "revision": revision + 1,
+            **rows.source_columns(provenance),
+        }
+        if name is not None:
+            values["name"] = name
+        if self._connection.execute(_REPLACE, values).rowcount == 0:
+            same = schedules.c.id == schedule_id
+            present = select(schedules.c.name, schedules.c.revision).where(same)
+            raise self._stale(f"schedule {schedule_id}", revision, present)
         # The timer carries a copy, so that claiming it needs no look at the wide table.
-        self._connection.execute(
-            update(timers).where(timers.c.schedule_id == schedule_id).values(revision=revision + 1)
-        )
+        self._connection.execute(_REVISE_TIMER, {"b_id": schedule_id, "revision": revision + 1})
 
     def arm(self, schedule_id: str, arming: Arming | None) -> None:
         """Set what wakes the schedule; None takes it out of the timers and off its watch.
@@ -309,29 +301,11 @@ class SqlRegistryTransaction:
             NotFound: no such schedule.
         """
         revision = self._revision(schedule_id)
+        # Whether a watch is looked at includes this schedule, if it is on it already.
         watch = self._join(arming) if isinstance(arming, Watching) else None
-        self._connection.execute(delete(timers).where(timers.c.schedule_id == schedule_id))
-        self._connection.execute(delete(cursors).where(cursors.c.schedule_id == schedule_id))
-        if watch is not None:
-            watch_id, change_seq = watch
-            self._connection.execute(
-                insert(cursors).values(
-                    schedule_id=schedule_id, watch_id=watch_id, cursor=change_seq
-                )
-            )
-        if isinstance(arming, Clockwork):
-            due = arming.next_due
-            if arming.initial:
-                due = self._now if due is None else min(due, self._now)
-            self._connection.execute(
-                insert(timers).values(
-                    schedule_id=schedule_id,
-                    revision=revision,
-                    next_due=due,
-                    processed_to=arming.processed_to,
-                    initial=arming.initial,
-                )
-            )
+        self._connection.execute(_STOP_TIMER, {"b_id": schedule_id})
+        self._connection.execute(_STOP_WATCHING, {"b_id": schedule_id})
+        self._wake(schedule_id, revision, arming, watch)
 
     def hold(self, schedule_id: str, hold: Hold | None) -> None:
         """Set or lift the schedule's hold.
@@ -381,26 +355,53 @@ class SqlRegistryTransaction:
         )
 
     def _revision(self, schedule_id: str) -> int:
-        found = select(schedules.c.revision).where(schedules.c.id == schedule_id)
-        revision: int | None = self._connection.scalar(found)
+        revision: int | None = self._connection.scalar(_REVISION_OF, {"b_id": schedule_id})
         if revision is None:
             raise NotFound(f"no schedule {schedule_id}")
         return revision
 
-    def _swap(
-        self, change: Update | Delete, revision: int, what: str, present: Select[tuple[str, int]]
-    ) -> None:
-        """Run a compare-and-set."""
-        if self._connection.execute(change).rowcount:
-            return
+    def _change_datastore(self, change: Update | Delete, name: str, revision: int) -> None:
+        same = datastores.c.name == name
+        change = change.where(same, datastores.c.revision == revision)
+        if self._connection.execute(change).rowcount == 0:
+            present = select(datastores.c.name, datastores.c.revision).where(same)
+            raise self._stale(f"datastore '{name}'", revision, present)
+
+    def _stale(self, what: str, revision: int, present: Select[tuple[str, int]]) -> StalePlan:
+        """Tell why a compare-and-set found nothing to change."""
         found = self._connection.execute(present).first()
         if found is None:
-            raise StalePlan(f"{what} was at revision {revision} and is gone by now: plan again")
+            return StalePlan(f"{what} was at revision {revision} and is gone by now: plan again")
         kind = what.split(maxsplit=1)[0]
-        raise StalePlan(
+        return StalePlan(
             f"{kind} '{found.name}' was at revision {revision} and is at {found.revision} by now: "
             "plan again"
         )
+
+    def _wake(
+        self,
+        schedule_id: str,
+        revision: int,
+        arming: Arming | None,
+        watch: tuple[int, int] | None,
+    ) -> None:
+        """Insert the timer or the cursor of a schedule that has neither."""
+        if isinstance(arming, Clockwork):
+            due = arming.next_due
+            if arming.initial:
+                due = self._now if due is None else min(due, self._now)
+            timer = {
+                "schedule_id": schedule_id,
+                "revision": revision,
+                "next_due": due,
+                "processed_to": arming.processed_to,
+                "initial": arming.initial,
+            }
+            self._connection.execute(insert(timers), timer)
+        elif watch is not None:
+            watch_id, change_seq = watch
+            cursor = {"schedule_id": schedule_id, "watch_id": watch_id, "cursor": change_seq}
+            self._connection.execute(insert(cursors), cursor)
 
     def _join(self, watching: Watching) -> tuple[int, int]:
         """Find or begin the watch of a directory; give its id and the end of its change log."""
