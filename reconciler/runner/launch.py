@@ -77,7 +77,10 @@ class Launcher:
                 tx.record_attempts(attempts)
                 tx.finish_runs(ends, now)
         for run_id, outcome, reason in ends:
-            log.info("run %s of %s %s %s", run_id, by_id[run_id].schedule_name, outcome, reason)
+            said = f"{outcome}: {reason}" if reason else outcome
+            log.info(
+                "run %s of %s is %s", run_id, by_id[run_id].schedule_name or "a pipeline", said
+            )
         self._cancel(steps.values())
         if launches:
             self._executor.submit(launches)
@@ -160,7 +163,7 @@ class Launcher:
                     attempt, state=AttemptState.FAILED, reason=str(error), ended_at=now
                 )
                 recorded.append(failed)
-                log.error("step %s Failed %s", attempt.id, error)
+                log.error("step %s is Failed: %s", attempt.id, error)
             else:
                 launches.append(launch)
                 recorded.append(attempt)

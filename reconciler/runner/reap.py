@@ -92,4 +92,5 @@ def _end(exited: Exited) -> AttemptState:
 def _tell(attempts: Sequence[Attempt]) -> None:
     for attempt in attempts:
         level = logging.ERROR if attempt.state is AttemptState.UNKNOWN else logging.INFO
-        log.log(level, "step %s %s %s", attempt.id, attempt.state, attempt.reason)
+        said = f"{attempt.state}: {attempt.reason}" if attempt.reason else attempt.state
+        log.log(level, "step %s is %s", attempt.id, said)

@@ -56,6 +56,7 @@ class _Batch:
     fires: list[Fire] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     cancel: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +298,7 @@ class Ticker:
         versions: Mapping[str, PublishedPipeline],
     ) -> None:
         """Add the fires of one schedule, each with its run where it has one."""
+        batch.names[here.id] = here.name
         version = versions.get(here.id)
         for due in dues:
             decision, reason = due.decision, due.reason
