@@ -12,7 +12,7 @@ from reconciler.manifest.emit import to_data
 from reconciler.plan.bind import Published
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile import operate
-from reconciler.schedule import Cron, DatastoreChange, Recurrence, Status
+from reconciler.schedule import DatastoreChange, Recurrence, Status
 from reconciler.schedule import Schedule as Declared
 from reconciler.sdk.arguments import Arguments, wrong
 from reconciler.sdk.pipeline import PublishedPipeline
@@ -373,15 +373,14 @@ class Schedule:
             "Pipeline Endpoint Id": self.pipeline_endpoint_id,
         }
         trigger = self._declared.trigger
-        match trigger:
-            case Recurrence():
-                facts["Recurrence Details"] = describe(from_declared(trigger))
-            case Cron():
-                facts["Recurrence Details"] = f"Runs by cron {trigger.expression}"
-            case DatastoreChange():
-                facts["Datastore"] = trigger.datastore
-                if trigger.path_on_datastore:
-                    facts["Path on Datastore"] = trigger.path_on_datastore
+        if isinstance(trigger, DatastoreChange):
+            facts["Datastore"] = trigger.datastore
+            if trigger.path_on_datastore:
+                facts["Path on Datastore"] = trigger.path_on_datastore
+        elif isinstance(trigger, Recurrence):
+            facts["Recurrence Details"] = describe(from_declared(trigger))
+        else:
+            facts["Recurrence Details"] = f"Runs by cron {trigger.expression}"
         lines = ",\n".join(f"{key}: {fact}" for key, fact in facts.items())
         return f"Pipeline({lines})"
 

@@ -53,7 +53,7 @@ class Workspace:
         if path is None and url:
             return cls(url)
         place = Path(path or ".")
-        source = settings.open_source(str(place.parent if place.is_file() else place))
+        source = settings.open_folder(str(place.parent if place.is_file() else place))
         project = read_project(source)
         chosen = choose_target(project, target or os.environ.get(TARGET_VARIABLE) or None)
         return cls(project.targets[chosen].workspace, source.folder)
