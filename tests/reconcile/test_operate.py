@@ -109,7 +109,7 @@ def test_a_schedule_of_no_project_is_created_disabled_enabled_and_updated(place,
         (Decision.GAP, 10),
         (Decision.LAUNCH, 1),
     ]
-    operate.update_schedule(place.registry, made, clock(description="new"))
+    operate.update_schedule(place.registry, made, lambda _: clock(description="new"))
     assert '"description":"new"' in place.schedule("mine").spec
 
 
@@ -123,7 +123,7 @@ def test_a_schedule_may_be_created_disabled(place, hello):
 def test_a_managed_schedule_is_not_updated_by_hand(place, hello):
     managed = place.schedule("every-minute").id
     with pytest.raises(Refused, match=r"managed by test/dev; edit its manifest"):
-        operate.update_schedule(place.registry, managed, clock())
+        operate.update_schedule(place.registry, managed, lambda _: clock())
 
 
 def test_names_may_repeat_outside_projects_and_then_an_id_is_asked_for(place, hello):
