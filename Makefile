@@ -26,13 +26,14 @@ check: $(READY) ## Check style, types, layers and that the schemas are those of 
 	@$(BIN)/lint-imports --no-cache --no-logo
 	@fresh=$$(mktemp -d); trap 'rm -rf "$$fresh"' EXIT; \
 	$(BIN)/python -c "$$WRITE_SCHEMAS" "$$fresh"; \
-	diff -r schemas "$$fresh" || { echo 'schemas/ is stale; run: make schemas'; exit 1; }
+	diff -r schemas "$$fresh/schemas" && diff docs/manifests.md "$$fresh/docs/manifests.md" \
+	|| { echo 'schemas/ or docs/manifests.md is stale; run: make schemas'; exit 1; }
 
 bench: $(READY) ## Measure against peers, each ratio in one run
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-schemas: $(READY) ## Write the JSON Schemas of the manifests anew
-	@$(BIN)/python -c "$$WRITE_SCHEMAS" schemas
+schemas: $(READY) ## Write the JSON Schemas and the reference of the manifests anew
+	@$(BIN)/python -c "$$WRITE_SCHEMAS" .
 
 clean: ## Remove what was made, but for the virtual environment
 	@rm -rf build dist .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache
@@ -42,9 +43,13 @@ clean: ## Remove what was made, but for the virtual environment
 
 define WRITE_SCHEMAS
 import pathlib, sys
+from reconciler.manifest.reference import reference_text
 from reconciler.manifest.schema import schema_text, schemas
-for name in schemas():
-    pathlib.Path(sys.argv[1], name).write_text(schema_text(name), encoding="utf-8")
+texts = {f"schemas/{name}": schema_text(name) for name in schemas()}
+for name, text in {**texts, "docs/manifests.md": reference_text()}.items():
+    path = pathlib.Path(sys.argv[1], name)
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 endef
 export WRITE_SCHEMAS
 

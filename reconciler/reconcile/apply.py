@@ -11,7 +11,7 @@ from reconciler.plan.change import Action, Kind
 from reconciler.plan.codec import plan_json
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.arm import arming, passed_over
-from reconciler.schedule import Schedule, Status
+from reconciler.schedule import Datastore, Schedule, Status
 from reconciler.workspace.records import Clockwork
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ def apply_plan(
     Raises:
         StalePlan: the workspace moved since the plan was made; nothing was written.
     """
+    # Asked once for all before anyone is kept waiting; the source remembers the answers.
+    reading.source.provenance(sorted({c.file for c in plan.changes if c.file and c.after}))
     with registry.transaction() as tx:
         live = tx.live()
         present = build_plan(
@@ -122,6 +124,9 @@ class _Writer:
             provenance=self.reading.provenance(change.file, change.line),
             revision=change.revision,
         )
+        if change.before is not None and _url(change.before) != _url(change.after):
+            # The same name is another place now: nothing in it is news.
+            self.tx.rebaseline(change.name)
 
     def _pipeline(self, change: Change) -> None:
         if change.after is None:
@@ -221,6 +226,10 @@ def rearm(
     watched = arming(before, here.created_at, now, created=False)
     if enabled or isinstance(after, Clockwork) or after != watched:
         tx.arm(here.id, after)
+
+
+def _url(spec: str) -> str:
+    return spec_value(Datastore, spec).url
 
 
 def _given(value: T | None) -> T:

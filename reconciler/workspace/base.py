@@ -121,6 +121,10 @@ class RegistryTransaction(Protocol):
         """Unregister a datastore."""
         ...
 
+    def rebaseline(self, name: str) -> None:
+        """Forget what the watches of a datastore know: their next listing is a new baseline."""
+        ...
+
     def create_schedule(  # noqa: PLR0913  (a row's worth of facts, all by keyword)
         self,
         *,
@@ -154,7 +158,7 @@ class RegistryTransaction(Protocol):
         ...
 
     def arm(self, schedule_id: str, arming: Arming | None) -> None:
-        """Set what wakes the schedule; None takes it out of the timers and off its watch."""
+        """Set what wakes the schedule; None stops its timer (the mark stays) and its watching."""
         ...
 
     def hold(self, schedule_id: str, hold: Hold | None) -> None:

@@ -293,7 +293,23 @@ def test_arming_again_replaces_what_wakes_a_schedule(registry, workspace):
     with registry.transaction() as write:
         write.arm(schedule_id, None)
     assert only(registry).next_due is None
+    assert only(registry).processed_to == clockwork(NOW + 7).processed_to
     assert workspace.ledger.next_wake() is None
+
+
+def test_a_datastore_that_moved_gets_a_new_baseline_at_once(workspace):
+    on_data(workspace)
+    (watch,) = workspace.ledger.watches()
+    assert record_poll(workspace, poll(watch.id, 1), baseline=[])
+    with workspace.registry.transaction() as write:
+        write.rebaseline("elsewhere")
+    assert workspace.ledger.watches()[0].state is WatchState.READY
+    with workspace.registry.transaction() as write:
+        write.rebaseline("landing")
+    (again,) = workspace.ledger.watches()
+    assert (again.state, again.next_poll) == (WatchState.BASELINING, NOW)
+    # A poll that was under way meanwhile saw the old place.
+    assert not record_poll(workspace, poll(watch.id, 2), [added(watch.id, 1, b"a")])
 
 
 def test_arming_or_holding_nothing_is_not_found(registry):

@@ -64,6 +64,7 @@ _REPLACE = update(schedules).where(
 )
 _REVISE_TIMER = update(timers).where(timers.c.schedule_id == _ID)
 _STOP_TIMER = delete(timers).where(timers.c.schedule_id == _ID)
+_PAUSE_TIMER = _REVISE_TIMER.values(next_due=None, initial=False)
 _STOP_WATCHING = delete(cursors).where(cursors.c.schedule_id == _ID)
 
 
@@ -221,6 +222,19 @@ class SqlRegistryTransaction:
         """Unregister a datastore."""
         self._change_datastore(delete(datastores), name, revision)
 
+    def rebaseline(self, name: str) -> None:
+        """Make the next listing of each directory of a datastore a new baseline."""
+        self._connection.execute(
+            update(watches)
+            .where(watches.c.datastore == name)
+            .values(
+                state=WatchState.BASELINING.value,
+                # The number moves on so that a poll under way is void.
+                poll_seq=watches.c.poll_seq + 1,
+                next_poll=self._now,
+            )
+        )
+
     def create_schedule(  # noqa: PLR0913  (the port's)
         self,
         *,
@@ -293,8 +307,9 @@ class SqlRegistryTransaction:
         self._connection.execute(_REVISE_TIMER, {"b_id": schedule_id, "revision": revision + 1})
 
     def arm(self, schedule_id: str, arming: Arming | None) -> None:
-        """Set what wakes the schedule; None takes it out of the timers and off its watch.
+        """Set what wakes the schedule; None stops its timer and takes it off its watch.
 
+        A stopped timer keeps its mark: what was decided stays known while the schedule is disabled.
         ``initial`` makes the timer due at once, whatever its ``next_due``.
 
         Raises:
@@ -303,7 +318,8 @@ class SqlRegistryTransaction:
         revision = self._revision(schedule_id)
         # Whether a watch is looked at includes this schedule, if it is on it already.
         watch = self._join(arming) if isinstance(arming, Watching) else None
-        self._connection.execute(_STOP_TIMER, {"b_id": schedule_id})
+        stop = _PAUSE_TIMER if arming is None else _STOP_TIMER
+        self._connection.execute(stop, {"b_id": schedule_id})
         self._connection.execute(_STOP_WATCHING, {"b_id": schedule_id})
         self._wake(schedule_id, revision, arming, watch)
 
