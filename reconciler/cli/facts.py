@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
-from reconciler.clock import iso
+import click
+
+from reconciler.cli.say import local, utc
+from reconciler.clock import iso, parse_instant, to_datetime
 from reconciler.live import Owner
 from reconciler.plan.bind import label
 from reconciler.plan.spec import spec_value
 from reconciler.schedule import DatastoreChange, Schedule, Status
-from reconciler.trigger.describe import describe
+from reconciler.trigger.calendar import HORIZON
+from reconciler.trigger.compile import compile_trigger
+from reconciler.trigger.describe import clock_change, describe
+from reconciler.trigger.zones import resolve
 
 if TYPE_CHECKING:
     from reconciler.live import Live, RegisteredSchedule
+    from reconciler.schedule import Cron, Recurrence
 
 _INSTANTS = frozenset(
     (
@@ -80,6 +88,33 @@ def zone_of(schedule: Schedule) -> str:
     """Give the time zone that people think of a schedule in."""
     trigger = schedule.trigger
     return "UTC" if isinstance(trigger, DatastoreChange) else trigger.time_zone
+
+
+def occurrences(
+    trigger: Recurrence | Cron, created_at: int, after: int, count: int
+) -> list[dict[str, str]]:
+    """Give the next ``count`` fires strictly after an instant, fewer where there is an end.
+
+    Each has ``local`` (with its offset) and ``utc``, and a ``note`` where the clock changes.
+    """
+    zone = resolve(trigger.time_zone)
+    calendar = compile_trigger(trigger, created_at)
+    return [
+        {
+            "local": to_datetime(due).astimezone(zone).isoformat(),
+            "utc": iso(due),
+            "note": clock_change(trigger, created_at, due),
+        }
+        for due in itertools.islice(calendar.between(after, HORIZON), count)
+    ]
+
+
+def print_occurrences(found: list[dict[str, str]], zone: str) -> None:
+    """Print fires, a line each: local time, UTC, and what the clock did."""
+    for one in found:
+        instant = parse_instant(one["utc"])
+        note = f"  ({one['note']})" if one["note"] else ""
+        click.echo(f"  {local(instant, zone)}  {utc(instant)}{note}")
 
 
 def schedule_data(schedule: RegisteredSchedule, live: Live, now: int) -> dict[str, Any]:

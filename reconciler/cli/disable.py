@@ -1,0 +1,31 @@
+"""``reconciler disable``."""
+
+from __future__ import annotations
+
+import getpass
+
+import click
+
+from reconciler.cli.scope import Scope, scoped
+from reconciler.live import Hold
+from reconciler.reconcile.operate import disable_pipeline, disable_schedule
+
+
+@click.command("disable")
+@click.argument("kind", type=click.Choice(["schedule", "pipeline"]))
+@click.argument("name")
+@click.option("--reason", default="disabled by hand", help="Why; it is kept with a hold.")
+@scoped
+def command(scope: Scope, *, kind: str, name: str, reason: str) -> None:
+    """Stop a schedule, or retire a pipeline version that no active schedule uses.
+
+    A schedule that a project manages is held without end: no apply lifts that, `enable` does.
+    """
+    registry = scope.open().registry
+    if kind == "pipeline":
+        disable_pipeline(registry, name)
+        click.echo(f"pipeline {name} is disabled")
+        return
+    done = disable_schedule(registry, name, who=getpass.getuser(), why=reason)
+    how = "held without end, as a project manages it" if isinstance(done, Hold) else "disabled"
+    click.echo(f"schedule {name} is {how}")

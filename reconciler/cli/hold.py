@@ -1,0 +1,35 @@
+"""``reconciler hold``."""
+
+from __future__ import annotations
+
+import getpass
+
+import click
+
+from reconciler.cli.facts import zone_of
+from reconciler.cli.instant import parse_end
+from reconciler.cli.say import utc
+from reconciler.cli.scope import Scope, scoped
+from reconciler.plan.spec import spec_value
+from reconciler.reconcile.operate import find_schedule, hold_schedule
+from reconciler.schedule import Schedule
+
+
+@click.command("hold")
+@click.argument("name")
+@click.option("--reason", required=True, help="Why; it is shown wherever the schedule is.")
+@click.option(
+    "--until",
+    metavar="TIME|DURATION",
+    help="2h, 1d12h, or an ISO time; one without an offset is on the schedule's clock. "
+    "Until released by default.",
+)
+@scoped
+def command(scope: Scope, *, name: str, reason: str, until: str | None) -> None:
+    """Pause a schedule. No apply lifts a hold; its end or `release` does. Runs go on."""
+    registry = scope.open().registry
+    here = find_schedule(registry.live(), name)
+    zone = zone_of(spec_value(Schedule, here.spec))
+    end = None if until is None else parse_end(until, zone, registry.now())
+    hold_schedule(registry, here.id, who=getpass.getuser(), why=reason, until=end)
+    click.echo(f"schedule {here.name} is held until {utc(end) or 'it is released'}")

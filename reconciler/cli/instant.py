@@ -1,0 +1,36 @@
+"""Times as people type them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from reconciler.clock import to_instant
+from reconciler.errors import ReconcilerError
+from reconciler.fields import parse_duration
+from reconciler.trigger.zones import first_instant, resolve
+
+
+def parse_when(text: str, zone: str) -> int:
+    """Read an ISO time; one without an offset is what a clock in ``zone`` shows.
+
+    Raises:
+        ReconcilerError: it is none.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        example = "write for example 2026-03-08T02:30 or 2026-03-08T07:30:00Z"
+        raise ReconcilerError(f"'{text}' is not a time; {example}") from None
+    return first_instant(moment, resolve(zone)) if moment.tzinfo is None else to_instant(moment)
+
+
+def parse_end(text: str, zone: str, now: int) -> int:
+    """Read an ISO time, or a duration from now: ``2h``, ``1d12h``.
+
+    Raises:
+        ReconcilerError: it is neither.
+    """
+    try:
+        return now + parse_duration(text) // timedelta(microseconds=1)
+    except ValueError:
+        return parse_when(text, zone)

@@ -1,0 +1,227 @@
+"""``reconciler show``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reconciler.cli.facts import (
+    data,
+    occurrences,
+    print_occurrences,
+    schedule_data,
+    zone_of,
+)
+from reconciler.cli.say import clean, document, short, state, table, utc
+from reconciler.cli.scope import Scope, output, scoped
+from reconciler.clock import parse_instant
+from reconciler.manifest.emit import from_data, to_yaml
+from reconciler.pipeline import Pipeline
+from reconciler.plan.bind import label
+from reconciler.plan.spec import spec_value
+from reconciler.reconcile.operate import find_pipeline, find_schedule
+from reconciler.schedule import DatastoreChange, Schedule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.settings import Workspace
+
+KINDS = ("schedule", "pipeline", "run")
+FIRES = 5
+ROWS = 10
+
+Facts = dict[str, Any]
+
+
+@click.command("show")
+@click.argument("words", nargs=-1, required=True, metavar="[KIND] NAME")
+@output
+@scoped
+def command(scope: Scope, *, as_json: bool, words: tuple[str, ...]) -> None:
+    """Show everything about one object: a schedule, `pipeline NAME[@VERSION]` or `run ID`.
+
+    A run's id may be shortened as long as it stays unambiguous.
+    """
+    kind, name = ("schedule", words[0]) if len(words) == 1 else words[:2]
+    if len(words) > 2 or kind not in KINDS:
+        raise click.UsageError(f"Give a name, or one of {', '.join(KINDS)} and a name.")
+    read, write = {
+        "schedule": (_schedule, _write_schedule),
+        "pipeline": (_pipeline, _write_pipeline),
+        "run": (_run, _write_run),
+    }[kind]
+    facts = read(scope.open(), name)
+    if as_json:
+        document(facts)
+    else:
+        write(facts)
+
+
+def _schedule(workspace: Workspace, name: str) -> Facts:
+    live, now = workspace.registry.live(), workspace.registry.now()
+    here = find_schedule(live, name)
+    spec = spec_value(Schedule, here.spec)
+    trigger = spec.trigger
+    facts = schedule_data(here, live, now)
+    facts["decisions"] = data(workspace.ledger.fires(here.id, ROWS))
+    facts["time_zone"] = zone_of(spec)
+    facts["next"], facts["polls"] = [], []
+    if isinstance(trigger, DatastoreChange):
+        polls = workspace.ledger.polls(trigger.datastore, trigger.path_on_datastore, ROWS)
+        facts["polls"] = data(polls)
+    elif here.next_due is not None:
+        facts["next"] = occurrences(trigger, here.created_at, here.next_due - 1, FIRES)
+    return facts
+
+
+def _write_schedule(facts: Facts) -> None:
+    hold = facts["hold"]
+    pairs = {
+        "status": state(facts["condition"]),
+        "held": hold and f"by {hold['who']} since {_time(hold['since'])}: {hold['why']}",
+        "held until": hold and (_time(hold["until"]) or "released"),
+        "disabled by": facts["disabled_by"],
+        "trigger": facts["trigger"],
+        "pipeline": f"{facts['pipeline']}  {facts['pipeline_id'] or ''}",
+        "id": facts["id"],
+        **_origin(facts),
+        "created": _time(facts["created_at"]),
+        "updated": f"{_time(facts['updated_at'])}, revision {facts['revision']}",
+    }
+    _write(f"schedule {facts['name']}", pairs)
+    _section("Declared")
+    click.echo(_indented(to_yaml(from_data(Schedule, facts["spec"]))))
+    if facts["next"]:
+        _section("Next")
+        print_occurrences(facts["next"], facts["time_zone"])
+    _section("Last decisions")
+    rows = [
+        (_time(f["due_at"]), f["decision"], str(f["count"]), short(f["run_id"] or ""), f["reason"])
+        for f in facts["decisions"]
+    ]
+    table(("DUE", "DECISION", "COUNT", "RUN", "REASON"), rows, "None yet.")
+    if facts["polls"]:
+        _section("Last looks at the directory")
+        head = ("AT", "LISTED", "CHANGED", "STATE", "NOTE")
+        polls = [
+            (_time(p["polled_at"]), str(p["listed"]), str(p["changed"]), p["state"], _said(p))
+            for p in facts["polls"]
+        ]
+        table(head, polls, "")
+
+
+def _said(poll: Facts) -> str:
+    return f"failed: {poll['error']}" if poll["error"] else str(poll["note"])
+
+
+def _pipeline(workspace: Workspace, name: str) -> Facts:
+    live = workspace.registry.live()
+    here = find_pipeline(live, name)
+    return {
+        **data(here),
+        "versions": [
+            {"version": p.version, "status": p.status, "id": p.id}
+            for p in live.pipelines
+            if p.name == here.name
+        ],
+        "schedules": sorted(s.name for s in live.schedules if s.pipeline_id == here.id),
+        "files": [
+            {"path": path, "bytes": len(content)}
+            for path, _, content in workspace.registry.code(here.code_digest).entries
+        ]
+        if here.code_digest
+        else [],
+    }
+
+
+def _write_pipeline(facts: Facts) -> None:
+    versions = [f"{v['version']} ({v['status']})" for v in facts["versions"]]
+    pairs = {
+        "status": state(facts["status"]),
+        "disabled by": facts["disabled_by"],
+        "id": facts["id"],
+        "digest": facts["digest"],
+        "versions": ", ".join(versions),
+        "used by": ", ".join(facts["schedules"]) or "no schedule",
+        "code": ", ".join(f"{file['path']} ({file['bytes']} B)" for file in facts["files"]),
+        **_origin(facts),
+        "published": _time(facts["created_at"]),
+    }
+    _write(f"pipeline {facts['name']}@{facts['version']}", pairs)
+    _section("Declared")
+    click.echo(_indented(to_yaml(from_data(Pipeline, facts["spec"]))))
+
+
+def _run(workspace: Workspace, prefix: str) -> Facts:
+    run = workspace.ledger.run(prefix)
+    versions = {p.id: label(p) for p in workspace.registry.live().pipelines}
+    return {
+        **data(run),
+        "pipeline": versions[run.pipeline_id],
+        "attempts": data(workspace.ledger.attempts([run.id]).get(run.id, [])),
+    }
+
+
+def _write_run(facts: Facts) -> None:
+    pairs = {
+        "state": state(facts["state"]),
+        "reason": facts["reason"],
+        "cancel": facts["cancel_requested"],
+        "schedule": facts["schedule_name"] or "none, run by hand",
+        "pipeline": f"{facts['pipeline']}  {facts['pipeline_id']}",
+        "experiment": facts["experiment_name"],
+        "due": _time(facts["due_at"]),
+        "started": _time(facts["started_at"]),
+        "ended": _time(facts["ended_at"]),
+        "occurrence": facts["occurrence_key"],
+        **{f"  {name}": str(value) for name, value in facts["parameters"].items()},
+        **{f"  ({name})": str(value) for name, value in (facts["facts"] or {}).items()},
+    }
+    _write(f"run {facts['id']}", pairs)
+    _section("Attempts")
+    rows = [
+        (
+            a["step"],
+            str(a["number"]),
+            a["state"],
+            _time(a["started_at"]),
+            _time(a["ended_at"]),
+            a["reason"],
+        )
+        for a in facts["attempts"]
+    ]
+    table(("STEP", "ATTEMPT", "STATE", "STARTED", "ENDED", "REASON"), rows, "None yet.")
+
+
+def _origin(facts: Facts) -> dict[str, str | None]:
+    source = facts["provenance"]
+    commit = source["commit"]
+    return {
+        "project": facts["owner"] or "none",
+        "declared at": source["file"] and f"{source['file']}:{source['line']}",
+        "commit": commit and f"{commit[:12]} of {_time(source['committed_at'])}",
+        "author": source["author"],
+    }
+
+
+def _time(text: str | None) -> str:
+    return utc(parse_instant(text)) if text else ""
+
+
+def _write(title: str, pairs: Mapping[str, str | None]) -> None:
+    click.secho(title, bold=True)
+    width = max(map(len, pairs))
+    for name, value in pairs.items():
+        if value:
+            click.echo(f"  {name:<{width}}  {value}")
+
+
+def _section(title: str) -> None:
+    click.echo("")
+    click.secho(title, bold=True)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {clean(line)}" for line in text.splitlines())
