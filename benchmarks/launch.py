@@ -1,9 +1,9 @@
 """Launching steps: the local executor against a hand-written floor and against starting Python.
 
 All three run in turn, several rounds over, and each ratio is the median of the rounds' ratios, so
-that a busy machine slows both sides of it. The floor forks from a bare interpreter and does only
-what durability asks for: an O_EXCL token, synced with its folder, ``/bin/true`` spawned and waited
-for, and an exit file synced, renamed and its folder synced.
+that a busy machine slows both sides of it. The floor forks from a bare interpreter and does, in
+the same folders, only what durability asks for: an O_EXCL token synced with its folder,
+``/bin/true`` spawned and waited for, an exit file synced, renamed and its folder synced.
 
 Usage: python benchmarks/launch.py [launches] [rounds]
 """
@@ -25,6 +25,9 @@ from reconciler.executor.local import LocalExecutor
 TRUE = "/bin/true" if Path("/bin/true").exists() else "/usr/bin/true"
 FLOOR = """
 import gc, os, sys
+
+def place(number):
+    return f"run{number % 100}/step{number // 100}/1"
 
 def sync_folder(path):
     folder = os.open(path, os.O_RDONLY)
@@ -51,12 +54,12 @@ sys.stdin.readline()
 for number in range(count):
     if os.fork() == 0:
         try:
-            launch(f"{root}/run{number}/step/1", program)
+            launch(f"{root}/{place(number)}", program)
         finally:
             os._exit(0)
 for _ in range(count):
     os.wait()
-assert all(os.path.exists(f"{root}/run{number}/step/1/exit") for number in range(count))
+assert all(os.path.exists(f"{root}/{place(number)}/exit") for number in range(count))
 print("done")
 """
 
@@ -65,26 +68,27 @@ def ours(count: int) -> float:
     """Seconds from submitting to the last exit file, with a server already warm."""
     with tempfile.TemporaryDirectory() as root:
         executor = LocalExecutor(root)
-        launches = [
-            Launch(id=f"run{number}/step/1", argv=(TRUE,), env={}, cwd="/")
-            for number in range(count + 1)
+        *launches, warm = [
+            Launch(id=f"run{n % 100}/step{n // 100}/1", argv=(TRUE,), env={}, cwd="/")
+            for n in range(count + 1)
         ]
-        executor.submit(launches[:1])
-        wait(executor, launches[0].id)
+        executor.submit([warm])
+        wait(executor, 1)
         start = perf_counter()
-        executor.submit(launches[1:])
-        for launch in launches[1:]:
-            wait(executor, launch.id)
+        executor.submit(launches)
+        wait(executor, count)
         taken = perf_counter() - start
+        ends = executor.look(launch.id for launch in launches).values()
+        assert all(isinstance(end, Exited) and end.exit_code == 0 for end in ends), ends
         executor.close()
     return taken
 
 
-def wait(executor: LocalExecutor, attempt: str) -> None:
-    while not isinstance(end := executor.look([attempt])[attempt], Exited):
-        select.select([executor.wakeup()], [], [], 1)
-        executor.drain_wakeups()
-    assert end.exit_code == 0, end
+def wait(executor: LocalExecutor, count: int) -> None:
+    """Wait for as many wake-ups, one for each exit file that is there."""
+    while count > 0:
+        select.select([executor.wakeup()], [], [])
+        count -= len(os.read(executor.wakeup(), count))
 
 
 def floor(count: int) -> float:

@@ -154,6 +154,7 @@ def test_what_cannot_start_ends_with_the_reason_and_never_hangs(site):
     script = file("script", "#!/no/such/interpreter\n", 0o755)
     cases = [
         (site.launch("no-such-program"), "program not found: no-such-program"),
+        (site.launch("no-\udcff"), r"program not found: no-\xff"),
         (site.launch(""), "program not found: "),
         (site.launch("/no/such/program"), "program not found: /no/such/program"),
         (site.launch("./no/such"), "program not found: ./no/such"),
@@ -323,7 +324,9 @@ def test_a_program_that_ends_well_when_told_to_end_has_not_succeeded(site):
 
 
 def test_a_program_within_its_timeout_is_left_alone(site):
-    assert site.run(site.shell("exit 4", timeout=timedelta(hours=1))).reason == "exit code 4"
+    assert (
+        site.run(site.shell("exit 4", timeout=timedelta.max, grace=1e300)).reason == "exit code 4"
+    )
 
 
 def test_cancel_stops_the_program_and_every_descendant(site):
@@ -351,6 +354,19 @@ def test_the_rest_of_the_group_has_until_the_end_of_the_grace(site):
     site.let_go()
     assert site.end(launch.id).canceled
     assert site.text("saved") == "saved\n"
+
+
+def test_a_descendant_that_leaves_the_group_when_told_to_end_is_killed_after_the_grace(site):
+    leaver = (
+        "import os, signal; signal.signal(signal.SIGTERM, lambda *_: os.setsid());"
+        "print(os.getpid(), flush=True); [open('fifo').read() for _ in iter(int, 1)]"
+    )
+    launch = site.shell(f'"{sys.executable}" -c "{leaver}" > leaver & wait; :', grace=0.5)
+    site.opened[0].submit([launch])
+    pid = int(site.text("leaver"))
+    site.opened[0].cancel([launch.id])
+    assert site.end(launch.id).canceled
+    until(lambda: dead(pid))
 
 
 def test_cancel_from_another_executor_works_and_twice_is_as_once(site):

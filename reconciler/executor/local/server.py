@@ -11,8 +11,9 @@ is the parent of one program and writes down what becomes of it, in the attempt'
 ``exit.json``  how it ended.
 
 A frame on standard input is four bytes of length, then ``marshal`` (both ends are this interpreter)
-of a tuple: folder, argv, env and cwd as bytes; timeout in seconds or None; grace in seconds; the
-reason to give when the timeout strikes. Standard output is the pipe that wakes the runner.
+of a tuple: folder as text; argv, env and cwd as bytes; timeout in seconds or None; grace in
+seconds; the reason to give when the timeout strikes. Standard output is the pipe that wakes the
+runner.
 
 What a fork costs is the memory its child touches. So the program is spawned, not forked (a second
 fork, for PR_SET_PDEATHSIG, halves the speed), and shims keep off json, enums and exceptions.
@@ -40,6 +41,9 @@ import time
 TOKEN, LOG, EXIT = "token", "out.log", "exit.json"
 CANCELED = "canceled"
 _NO_TEXT = '""'
+_Request = tuple[
+    str, tuple[bytes, ...], dict[bytes, bytes], bytes, float | None, float, str
+]  # as in a frame
 
 _IGNORED_BY_PYTHON = (int(signal.SIGPIPE), int(signal.SIGXFSZ))
 _KILL_AT = os.environ.get("RECONCILER_KILL_AT")
@@ -133,7 +137,6 @@ def _start(argv: tuple[bytes, ...], env: dict[bytes, bytes], cwd: bytes, log: in
     Raises:
         _NotStartedError: it did not start.
     """
-    name = os.fsdecode(argv[0])
     try:
         os.chdir(cwd)
         program = argv[0] if b"/" in argv[0] else _find(argv[0], env)
@@ -145,19 +148,27 @@ def _start(argv: tuple[bytes, ...], env: dict[bytes, bytes], cwd: bytes, log: in
             setpgroup=0,
             setsigdef=_IGNORED_BY_PYTHON,
         )
-    except ValueError as error:
-        raise _NotStartedError(f"cannot start {name}: {error}") from None
-    except (FileNotFoundError, NotADirectoryError) as error:
-        if error.filename == cwd:
-            reason = f"folder not found: {os.fsdecode(cwd)}"
-        elif os.path.exists(error.filename):
-            reason = f"no interpreter for {name}"
-        else:
-            reason = f"program not found: {name}"
-        raise _NotStartedError(reason) from None
-    except OSError as error:
-        where = os.fsdecode(error.filename)
-        raise _NotStartedError(f"cannot start {name}: {error.strerror}: {where}") from None
+    except (OSError, ValueError) as error:
+        raise _NotStartedError(_why(error, _text(argv[0]), cwd)) from None
+
+
+def _why(error: OSError | ValueError, name: str, cwd: bytes) -> str:
+    if isinstance(error, ValueError):
+        return f"cannot start {name}: {error}"
+    where = _text(error.filename)
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return f"cannot start {name}: {error.strerror}: {where}"
+    if error.filename == cwd:
+        return f"folder not found: {where}"
+    return (
+        f"no interpreter for {name}"
+        if os.path.exists(error.filename)
+        else f"program not found: {name}"
+    )
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")  # a reason must fit in any ledger
 
 
 def _find(name: bytes, env: dict[bytes, bytes]) -> bytes:
@@ -165,7 +176,7 @@ def _find(name: bytes, env: dict[bytes, bytes]) -> bytes:
         path = os.path.join(folder, name)
         if name and os.access(path, os.X_OK) and not os.path.isdir(path):
             return path
-    raise _NotStartedError(f"program not found: {os.fsdecode(name)}")
+    raise _NotStartedError(f"program not found: {_text(name)}")
 
 
 def _signal_group(group: int, number: int) -> None:
@@ -192,12 +203,14 @@ class _Stop:
     def __call__(self, number: int, _frame: object) -> None:
         if not self.armed:
             return
-        if self.reason and number == signal.SIGALRM:
-            _signal_group(self.main, signal.SIGKILL)
-        elif not self.reason:
+        if not self.reason:
             self.reason = CANCELED if number == signal.SIGTERM else self.timed_out
             if self.main:
                 self.carry_out()
+        elif number == signal.SIGALRM and self.main:
+            _signal_group(self.main, signal.SIGKILL)
+            for pid in _children():
+                os.kill(pid, signal.SIGKILL)  # one that left the group may be waited for
 
     def carry_out(self) -> None:
         signal.setitimer(signal.ITIMER_REAL, max(self.grace, 1e-6))  # 0 would mean never
@@ -215,17 +228,21 @@ class _Stop:
 _stop = _Stop()
 
 
-def _children(main: int) -> list[int]:
-    """Pids of the orphans this process has adopted; empty where the kernel does not tell.
+def _children() -> list[int]:
+    """Pids of the program and the orphans adopted from it; empty where the kernel does not tell.
 
     Only their parent, this process, can reap them, so these pids cannot name others meanwhile.
     """
     me = os.getpid()
     try:
         with open(f"/proc/{me}/task/{me}/children", encoding="ascii") as file:
-            return [int(pid) for pid in file.read().split() if int(pid) != main]
+            return [int(pid) for pid in file.read().split()]
     except OSError:
         return []
+
+
+def _orphans(main: int) -> list[int]:
+    return [pid for pid in _children() if pid != main]
 
 
 def _wait(main: int) -> int:
@@ -237,10 +254,10 @@ def _wait(main: int) -> int:
     while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)) and ended.si_pid != main:
         os.waitpid(ended.si_pid, 0)
     if _stop.reason:
-        while members := [pid for pid in _children(main) if os.getpgid(pid) == main]:
+        while members := [pid for pid in _orphans(main) if os.getpgid(pid) == main]:
             os.waitpid(members[0], 0)
     _signal_group(main, signal.SIGKILL)
-    while _stop.reason and (escaped := _children(main)):
+    while _stop.reason and (escaped := _orphans(main)):
         for pid in escaped:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)  # its own children are ours now, and come with the next round
@@ -257,12 +274,11 @@ def _reason(exit_code: int) -> str:
         return f"killed by signal {-exit_code}"
 
 
-def _shim(request: bytes, machine: str) -> None:
+def _shim(request: _Request, machine: str) -> None:
     """Start one program at most once, see it through and write down how it ended."""
-    folder, argv, env, cwd, timeout, _stop.grace, _stop.timed_out = marshal.loads(request)  # noqa: S302  (our own executor wrote it)
+    folder, argv, env, cwd, timeout, _stop.grace, _stop.timed_out = request
     _stop.armed = True
     os.setsid()
-    folder = os.fsdecode(folder)
     started_at = now()
     # What can fail for want of room or rights comes before the token, so that it can be retried.
     log = os.open(f"{folder}/{LOG}", os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
@@ -297,7 +313,7 @@ def _shim(request: bytes, machine: str) -> None:
         pass  # the runner is gone, or has wake-ups enough waiting
 
 
-def _fork_shim(request: bytes, machine: str, null: int) -> None:
+def _fork_shim(request: _Request, machine: str, null: int) -> None:
     if os.fork():
         return
     try:
@@ -344,7 +360,7 @@ def serve() -> None:
         left = _reap()
         end = 4 + int.from_bytes(frames[:4], "big")
         if 4 < end <= len(frames):
-            request = bytes(frames[4:end])
+            request = marshal.loads(frames[4:end])  # noqa: S302  (our own executor wrote it)
             del frames[:end]
             try:
                 _fork_shim(request, machine, null)
