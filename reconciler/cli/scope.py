@@ -121,7 +121,7 @@ def make_plan(scope: Scope) -> Planned:
     address = scope.address_in(source, project)
     reader = address.reader()
     reading = read(source, project, target, reader.live())
-    return Planned(plan(reading, reader, address.url), reading, address)
+    return Planned(plan(reading, address.url), reading, address)
 
 
 def check(scope: Scope) -> Reading:
@@ -180,3 +180,15 @@ output = click.option(
     callback=lambda _ctx, _parameter, value: value == "json",
     help="For people, or for programs.",
 )
+
+
+def kind_and_name(words: tuple[str, ...], kinds: tuple[str, ...]) -> tuple[str, str]:
+    """Read ``[KIND] NAME``; the first kind is meant where none is given.
+
+    Raises:
+        click.UsageError: anything else.
+    """
+    kind, name = (kinds[0], words[0]) if len(words) == 1 else words[:2]
+    if len(words) > 2 or kind not in kinds:
+        raise click.UsageError(f"Give a name, or one of {', '.join(kinds)} and a name.")
+    return kind, name

@@ -14,7 +14,7 @@ from reconciler.cli.facts import (
     zone_of,
 )
 from reconciler.cli.say import clean, document, short, state, table, utc
-from reconciler.cli.scope import Scope, output, scoped
+from reconciler.cli.scope import Scope, kind_and_name, output, scoped
 from reconciler.clock import parse_instant
 from reconciler.manifest.emit import from_data, to_yaml
 from reconciler.pipeline import Pipeline
@@ -44,9 +44,7 @@ def command(scope: Scope, *, as_json: bool, words: tuple[str, ...]) -> None:
 
     A run's id may be shortened as long as it stays unambiguous.
     """
-    kind, name = ("schedule", words[0]) if len(words) == 1 else words[:2]
-    if len(words) > 2 or kind not in KINDS:
-        raise click.UsageError(f"Give a name, or one of {', '.join(KINDS)} and a name.")
+    kind, name = kind_and_name(words, KINDS)
     read, write = {
         "schedule": (_schedule, _write_schedule),
         "pipeline": (_pipeline, _write_pipeline),

@@ -27,7 +27,7 @@ SECTIONS = {
         "hold": "Pause a schedule, with a reason and perhaps an end.",
         "release": "Lift a hold.",
         "disable": "Stop a schedule, or retire a pipeline version.",
-        "enable": "Let a schedule fire again.",
+        "enable": "Let a schedule fire, or a pipeline version run, again.",
     },
     "Run": {
         "runner": "Fire schedules and run pipelines on this machine.",
