@@ -417,8 +417,8 @@ class Schedule:
         "Which fires missed while no runner ran are made up for.", default=Missed.LAST
     )
     catchup_window: timedelta | None = field(
-        "How far back a missed fire is made up for: 1h by default, and with missed: last the period "
-        "where that is shorter.",
+        "How far back a missed fire is made up for: 1h by default, and with missed: last the "
+        "period where that is shorter.",
         default=None,
         examples=("6h",),
     )

@@ -93,7 +93,7 @@ class Site:
         self.write(**files)
         source = open_source(str(self.project))
         reading = read(source, read_project(source), "dev", self.registry.live())
-        made = plan(reading, self.registry, "ws")
+        made = plan(reading, "ws")
         apply_plan(made, reading, self.registry)
         return made
 

@@ -8,6 +8,7 @@ from reconciler.errors import Refused, StalePlan
 from reconciler.live import DisabledBy, Provenance
 from reconciler.plan.build import build_plan
 from reconciler.plan.change import Action, Kind
+from reconciler.plan.check import problems
 from reconciler.plan.codec import plan_json
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.arm import arming, passed_over
@@ -67,6 +68,9 @@ def apply_plan(
     reading.source.provenance(sorted({c.file for c in plan.changes if c.file and c.after}))
     with registry.transaction() as tx:
         live = tx.live()
+        gone = problems(reading.desired, live)
+        if gone:
+            raise StalePlan(f"the workspace moved since the plan was made: {gone[0]}; plan again")
         present = build_plan(
             reading.desired, live, workspace=plan.workspace, commit=plan.commit, dirty=plan.dirty
         )

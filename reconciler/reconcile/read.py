@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     from reconciler.pipeline import Pipeline
     from reconciler.plan.change import Plan
     from reconciler.schedule import Datastore
-    from reconciler.workspace.base import RegistryReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One state of a project, read whole: what it declares, with the code it refers to."""
+    """One state of a project, read whole: what it declares, with the code it refers to.
+
+    ``live`` is the state of the workspace that its references were checked against.
+    """
 
     desired: Desired
+    live: Live
     code: Mapping[str, CodeTree]
     source: Source
     state: SourceState
@@ -94,7 +97,7 @@ def read(source: Source, project: Project, target: str, live: Live) -> Reading:
     found = [*loaded.problems, *missing, *problems(desired, live, loaded.broken)]
     if found:
         raise ManifestError(found)
-    return Reading(desired=desired, code=trees, source=source, state=source.state())
+    return Reading(desired=desired, live=live, code=trees, source=source, state=source.state())
 
 
 def _snapshot(source: Source, loaded: Loaded) -> tuple[dict[str, CodeTree], list[Problem]]:
@@ -127,11 +130,11 @@ def absolute(store: Datastore, folder: str) -> Datastore:
     return replace(store, url="file://" + quote(folder) + "".join(f"/{part}" for part in parts))
 
 
-def plan(reading: Reading, reader: RegistryReader, workspace: str) -> Plan:
-    """Compare a project with a workspace; writes nothing, and could not."""
+def plan(reading: Reading, workspace: str) -> Plan:
+    """Compare a project with the workspace it was read against; ``workspace`` is its URL."""
     return build_plan(
         reading.desired,
-        reader.live(),
+        reading.live,
         workspace=workspace,
         commit=reading.state.commit,
         dirty=reading.state.dirty,

@@ -73,7 +73,7 @@ def busy(tmp_path):
     workspace = open_workspace(str(tmp_path / "ws.db"), SystemClock(), create=True)
     source = open_source(str(tmp_path / "project"))
     reading = read(source, read_project(source), "dev", workspace.registry.live())
-    apply_plan(plan(reading, workspace.registry, "ws"), reading, workspace.registry)
+    apply_plan(plan(reading, "ws"), reading, workspace.registry)
     yield workspace
     workspace.close()
 

@@ -61,7 +61,7 @@ class Project:
         url = project.targets[target].workspace
         registry = settings.open_workspace(url, str(self.folder), create=True).registry
         reading = read(source, project, target, registry.live())
-        return plan(reading, registry, url), reading, registry
+        return plan(reading, url), reading, registry
 
     def apply(self) -> None:
         made, reading, registry = self.plan()
