@@ -1,0 +1,78 @@
+import pytest
+
+from reconciler.clock import FixedClock
+from reconciler.errors import ManifestError, NotFound, SourceError, WorkspaceError
+from reconciler.runner.secrets import Secret
+from reconciler.settings import (
+    RunnerConfig,
+    open_datastore,
+    open_reader,
+    open_runner,
+    open_source,
+    open_workspace,
+    read_runner_config,
+    workspace_path,
+)
+
+
+def test_a_workspace_is_counted_from_a_folder_unless_it_is_absolute(tmp_path):
+    assert workspace_path("sqlite:a/b.db", "/base").as_posix() == "/base/a/b.db"
+    assert workspace_path("sqlite:/a/b.db", "/base").as_posix() == "/a/b.db"
+
+
+def test_another_kind_of_workspace_is_named_with_the_way_out():
+    with pytest.raises(WorkspaceError, match=r"'mysql://x' is not known; write sqlite:PATH"):
+        workspace_path("mysql://x", ".")
+
+
+def test_a_workspace_is_made_only_on_request(tmp_path):
+    with pytest.raises(NotFound, match="`reconciler apply` creates it"):
+        open_workspace("sqlite:ws.db", str(tmp_path))
+    opened = open_workspace("sqlite:ws.db", str(tmp_path), create=True)
+    assert opened.folder == str(tmp_path)
+    assert opened.registry.live().schedules == ()
+    with pytest.raises(NotFound, match="datastore 'x' is not registered"):
+        open_datastore(opened.ledger, "x")
+
+
+def test_a_plan_may_read_a_workspace_that_does_not_exist_and_makes_none(tmp_path):
+    reader = open_reader("sqlite:ws.db", str(tmp_path), FixedClock(7))
+    assert (reader.now(), reader.live().pipelines) == (7, ())
+    assert list(tmp_path.iterdir()) == []
+    open_workspace("sqlite:ws.db", str(tmp_path), create=True)
+    assert open_reader("sqlite:ws.db", str(tmp_path)).live().pipelines == ()
+
+
+def test_a_folder_without_a_project_is_no_source(tmp_path):
+    with pytest.raises(SourceError):
+        open_source(str(tmp_path))
+
+
+def test_the_runners_configuration_is_found_in_its_places(tmp_path, monkeypatch):
+    monkeypatch.delenv("RECONCILER_RUNNER_CONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read_runner_config(None) == RunnerConfig()
+    home = tmp_path / ".config" / "reconciler"
+    home.mkdir(parents=True)
+    (home / "runner.yml").write_text("max_steps: 3\n")
+    assert read_runner_config(None).max_steps == 3
+    (tmp_path / "named.yml").write_text("secrets: {TOKEN: {env: TOKEN}}\ndrain: 5m\n")
+    monkeypatch.setenv("RECONCILER_RUNNER_CONFIG", str(tmp_path / "named.yml"))
+    assert read_runner_config(None).secrets == {"TOKEN": Secret(env="TOKEN")}
+    (tmp_path / "given.yml").write_text("max_steps: 5\n")
+    assert read_runner_config(str(tmp_path / "given.yml")).max_steps == 5
+
+
+def test_a_configuration_that_was_asked_for_must_be_there_and_be_right(tmp_path):
+    with pytest.raises(NotFound, match="no runner configuration at"):
+        read_runner_config(str(tmp_path / "none.yml"))
+    (tmp_path / "bad.yml").write_text("max_step: 5\nsecrets: {A: {}}\n")
+    with pytest.raises(ManifestError) as caught:
+        read_runner_config(str(tmp_path / "bad.yml"))
+    assert len(caught.value.problems) == 2
+
+
+def test_a_runner_is_put_together_and_let_go(tmp_path):
+    opened = open_workspace("sqlite:ws.db", str(tmp_path), create=True)
+    runner = open_runner(opened, RunnerConfig())
+    runner.close()
