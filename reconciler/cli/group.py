@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -31,6 +32,21 @@ class Commands(click.Group):
         command: click.Command = import_module(f"reconciler.cli.{cmd_name}").command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that ``args`` begin with; a mistyped one is answered with the nearest.
+
+        Raises:
+            click.UsageError: there is none.
+        """
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = get_close_matches(name, COMMANDS, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else "."
+            ctx.fail(f"No such command '{name}'{hint}")
+        return super().resolve_command(ctx, args)
+
     def get_help(self, ctx: click.Context) -> str:  # noqa: ARG002  (click's signature)
         """Give the one help text there is."""
         return help_text().rstrip("\n")
@@ -49,6 +65,9 @@ class Commands(click.Group):
             return error.exit_code
         except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
             raise
+        except OSError as error:
+            say_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+            return 1
         except Exception as error:  # noqa: BLE001  (what nobody foresaw is said in one line too)
             if ctx.params["debug"]:
                 traceback.print_exc()

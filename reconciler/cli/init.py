@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -84,7 +85,7 @@ def command(folder: Path, *, name: str | None) -> None:
         path.write_text(text, encoding="utf-8")
         click.echo(f"wrote {path}")
     _ignore(folder / ".gitignore")
-    at = "" if folder == Path() else f"cd {folder} && "
+    at = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
     click.echo(f"Next: {at}reconciler plan; reconciler apply; reconciler runner start")
 
 
