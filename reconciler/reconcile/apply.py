@@ -45,7 +45,8 @@ def refuse(plan: Plan, *, allow_dirty: bool) -> None:
     reasons = list(plan.refusals)
     if plan.dirty and not allow_dirty:
         files = ", ".join(plan.dirty[:5]) + (", ..." if len(plan.dirty) > 5 else "")
-        text = f"{len(plan.dirty)} uncommitted files ({files}); commit them or add --allow-dirty"
+        noun = "file" if len(plan.dirty) == 1 else "files"
+        text = f"{len(plan.dirty)} uncommitted {noun} ({files}); commit them or add --allow-dirty"
         reasons.append(text)
     if reasons:
         raise Refused("; ".join(reasons))
