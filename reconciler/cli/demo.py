@@ -37,7 +37,9 @@ ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
 @click.command("demo")
-@click.argument("folder", metavar="[DIR]", required=False, type=click.Path(path_type=Path))
+@click.argument(
+    "folder", metavar="[DIR]", required=False, type=click.Path(file_okay=False, path_type=Path)
+)
 @click.option("--keep", is_flag=True, help="Keep the temporary folder.")
 def command(folder: Path | None, *, keep: bool) -> None:
     """Show the whole path on a sample project: plan, apply, fire, score, change, crash, history.
@@ -95,7 +97,8 @@ def _tell(folder: Path) -> None:
         story.leave_nothing_running()
         for number, handler in before.items():
             signal.signal(number, handler)
-    click.secho(f"\nThe end. All of it happened, in {time.monotonic() - begun:.0f} s.", bold=True)
+    click.echo("")
+    click.secho(f"The end. All of it happened, in {time.monotonic() - begun:.0f} s.", bold=True)
 
 
 def _leave(number: int, _: object) -> None:

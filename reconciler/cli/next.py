@@ -11,6 +11,7 @@ from reconciler.cli.facts import condition, occurrences, print_occurrences, zone
 from reconciler.cli.instant import parse_when
 from reconciler.cli.say import document
 from reconciler.cli.scope import Scope, output, scoped
+from reconciler.clock import SystemClock
 from reconciler.errors import ManifestError, NotFound, ReconcilerError, SourceError
 from reconciler.manifest.load import load
 from reconciler.plan.spec import spec_value
@@ -52,9 +53,13 @@ def command(  # noqa: PLR0913  (its options)
 
     It is looked up in the workspace, and in the project where it is not applied yet.
     """
-    address = scope.address()
-    reader = address.reader()
-    found = _declared(scope, name, reader.now()) if manifest else _look_up(scope, reader, name)
+    if manifest:
+        now = SystemClock().now()
+        found = _declared(scope, name, now)
+    else:
+        reader = scope.address().reader()
+        now = reader.now()
+        found = _look_up(scope, reader, name, now)
     schedule = found.schedule
     trigger = schedule.trigger
     if isinstance(trigger, DatastoreChange):
@@ -62,7 +67,7 @@ def command(  # noqa: PLR0913  (its options)
             f"schedule '{name}' goes by files, not by the clock: {describe(trigger)}"
         )
     zone = zone_of(schedule)
-    start = reader.now() if after is None else parse_when(after, zone)
+    start = now if after is None else parse_when(after, zone)
     due = occurrences(trigger, found.created_at, start, count)
     if as_json:
         facts = {
@@ -85,7 +90,7 @@ def command(  # noqa: PLR0913  (its options)
         click.echo("  and never again")
 
 
-def _look_up(scope: Scope, reader: RegistryReader, name: str) -> _Found:
+def _look_up(scope: Scope, reader: RegistryReader, name: str, now: int) -> _Found:
     live = reader.live()
     try:
         here = find_schedule(live, name)
@@ -93,11 +98,11 @@ def _look_up(scope: Scope, reader: RegistryReader, name: str) -> _Found:
         if any(name in {one.name, one.id} for one in live.schedules):
             raise
         try:
-            return _declared(scope, name, reader.now())
+            return _declared(scope, name, now)
         except (NotFound, SourceError):
             raise error from None
     schedule = spec_value(Schedule, here.spec)
-    return _Found(schedule, "workspace", condition(here, reader.now()), here.created_at)
+    return _Found(schedule, "workspace", condition(here, now), here.created_at)
 
 
 def _declared(scope: Scope, name: str, now: int) -> _Found:

@@ -76,7 +76,8 @@ class Story:
     def begin(self, title: str, text: str) -> None:
         """Begin a step."""
         self._step, self._title = self._step + 1, title
-        click.secho(f"\n{self._step}. {title}", bold=True)
+        click.echo("")
+        click.secho(f"{self._step}. {title}", bold=True)
         click.echo(f"   {text}\n")
 
     def fail(self, what: str) -> NoReturn:

@@ -10,6 +10,7 @@ from reconciler.clock import MINUTE
 from reconciler.fields import duration_text
 from reconciler.schedule import Cron, DatastoreChange, Frequency, Recurrence
 from reconciler.trigger.compile import compile_trigger
+from reconciler.trigger.cron import parse
 from reconciler.trigger.zones import offsets, resolve
 
 if TYPE_CHECKING:
@@ -71,11 +72,7 @@ def clock_change(trigger: Recurrence | Cron, created_at: int, due: int) -> str:
     A fire at a time that the clock skipped is due later by the gap, one at a time that it shows
     twice is due the first time. ``created_at`` is the schedule's, as everywhere.
     """
-    elapsed = isinstance(trigger, Recurrence) and trigger.frequency in {
-        Frequency.MINUTE,
-        Frequency.HOUR,
-    }
-    if elapsed:
+    if _follows_elapsed_time(trigger):
         return ""
     changes = offsets(resolve(trigger.time_zone))
     start, end, offset, before = changes.at(due)
@@ -87,6 +84,12 @@ def clock_change(trigger: Recurrence | Cron, created_at: int, due: int) -> str:
     if following < offset and due >= end - (offset - following):
         return f"the first of two {_wall(due + offset)} that day"
     return ""
+
+
+def _follows_elapsed_time(trigger: Recurrence | Cron) -> bool:
+    if isinstance(trigger, Cron):
+        return parse(trigger.expression).every_pass
+    return trigger.frequency in {Frequency.MINUTE, Frequency.HOUR}
 
 
 def _on_the_wall(trigger: Recurrence | Cron, created: int, wall: int) -> bool:

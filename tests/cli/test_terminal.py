@@ -10,7 +10,6 @@ import pytest
 
 from tests.journeys.checkout import fill
 
-
 # Whoever started the tests may have had them ignore Ctrl-C.
 PROGRAM = """
 import signal

@@ -117,11 +117,14 @@ def test_what_has_no_next_time_is_an_error_in_one_line(shop):
     assert shop("next", "nightly").code == 0
 
 
-def test_a_manifest_answers_without_loading_a_database(shop):
+@pytest.mark.parametrize("applied", [False, True], ids=["declared", "applied"])
+def test_a_manifest_answers_without_loading_a_database(shop, applied):
+    if applied:
+        shop.apply()
     program = """
 import sys
 from reconciler.cli import run
-assert run(["next", "nightly", "--count", "1"]) == 0
+assert run(["next", "nightly", "--count", "1", "--manifest"]) == 0
 heavy = {"sqlalchemy", "sqlite3", "alembic", "git", "rich", "deepdiff", "jsonschema", "psutil"}
 print(sorted(heavy & sys.modules.keys()), file=sys.stderr)
 """
