@@ -55,22 +55,19 @@ def _page(title: str, record: Record) -> Iterator[str]:
 
 def _parts(path: str, shape: Shape) -> Iterator[str]:
     """Describe what stands under a key that holds more keys."""
-    match shape:
-        case ListOf(item):
-            yield from _parts(f"{path}[]", item)
-        case MapOf(value):
-            yield from _parts(f"{path}.NAME", value)
-        case OneOf(records):
-            for tag, record in records.items():
-                yield from _parts(f"{path}.{tag}", record)
-        case Record():
-            yield f"### {path}\n"
-            yield _opening(shape)
-            yield from _table(shape)
-            for member in shape.members:
-                yield from _parts(f"{path}.{member.name}", member.shape)
-        case Leaf() | Choice():
-            pass
+    if isinstance(shape, ListOf):
+        yield from _parts(f"{path}[]", shape.item)
+    elif isinstance(shape, MapOf):
+        yield from _parts(f"{path}.NAME", shape.value)
+    elif isinstance(shape, OneOf):
+        for tag, record in shape.records.items():
+            yield from _parts(f"{path}.{tag}", record)
+    elif isinstance(shape, Record):
+        yield f"### {path}\n"
+        yield _opening(shape)
+        yield from _table(shape)
+        for member in shape.members:
+            yield from _parts(f"{path}.{member.name}", member.shape)
 
 
 def _opening(record: Record) -> str:
