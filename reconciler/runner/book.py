@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.errors import NotFound
 from reconciler.pipeline import Pipeline
 from reconciler.plan.spec import spec_value
 from reconciler.schedule import DatastoreChange, Schedule
@@ -60,13 +61,25 @@ class Book:
         self._versions.update(versions)
 
     def version(self, pipeline_id: str) -> PublishedPipeline:
-        """Give a version that was learned; only what is immutable may be used."""
-        return self._versions[pipeline_id]
+        """Give a version that was learned; only what is immutable may be used.
+
+        Raises:
+            NotFound: the workspace has no such version.
+        """
+        try:
+            return self._versions[pipeline_id]
+        except KeyError:
+            raise NotFound(f"no pipeline version {pipeline_id}") from None
 
     def pipeline(self, pipeline_id: str) -> Pipeline:
-        """Read the spec of a version that was learned."""
+        """Read the spec of a version that was learned.
+
+        Raises:
+            InvalidValue: this version of the program cannot read it.
+            NotFound: the workspace has no such version.
+        """
         known = self._pipelines.get(pipeline_id)
         if known is None:
-            known = spec_value(Pipeline, self._versions[pipeline_id].spec)
+            known = spec_value(Pipeline, self.version(pipeline_id).spec)
             self._pipelines[pipeline_id] = known
         return known

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.clock import iso
-from reconciler.errors import ExecutorError, ReconcilerError
+from reconciler.errors import ExecutorError, NotFound, ReconcilerError
 from reconciler.executor.base import Launch
 from reconciler.pipeline import ParameterType, expand, secrets_in
 
@@ -46,14 +46,20 @@ class Composer:
         """Put a step's program together.
 
         Raises:
-            ExecutorError: a secret, a datastore or the disk is missing; the message says which.
+            ExecutorError: a value, a secret, a datastore or the disk is missing; the message says
+                which.
         """
+        # A version bound at the fire may need more than the schedule was declared with.
+        missing = sorted(pipeline.parameters.keys() - run.parameters.keys())
+        if missing:
+            text = f"pipeline '{pipeline.name}' needs a value for: {', '.join(missing)}"
+            raise ExecutorError(text)
         parameters = self._parameters(run, pipeline)
         names = {name for _, text in step.texts() for name in secrets_in(text)}
         secrets = {name: self._secrets.value(name, version.owner) for name in sorted(names)}
         try:
             folder = self._workdirs.prepare(run.id, version.code_digest)
-        except OSError as error:
+        except (OSError, NotFound) as error:
             raise ExecutorError(f"cannot make the working directory: {error}") from error
         given = {
             "RECONCILER_RUN_ID": run.id,

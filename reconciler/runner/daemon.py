@@ -56,7 +56,9 @@ class Daemon:
         self._ledger = ledger
         self._executor = executor
         self._drain = drain
-        self._poked, self._poker = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poked, self._poker = socket.socketpair()
+        self._poked.settimeout(0)
+        self._poker.settimeout(0)
         self._stopping = False
         self._failing = ""
         self._backoff = 0
@@ -68,8 +70,8 @@ class Daemon:
 
     def poke(self) -> None:
         """Wake the loop; safe from any thread and from a signal handler."""
-        with contextlib.suppress(BlockingIOError):  # full of pokes already
-            os.write(self._poker, b"\0")
+        with contextlib.suppress(OSError):  # full of pokes already, or closed
+            self._poker.send(b"\0")
 
     def stop(self, *_: object) -> None:
         """Begin to drain; called a second time, stop waiting for steps."""
@@ -101,10 +103,9 @@ class Daemon:
             log.info("runner stopped")
 
     def close(self) -> None:
-        """Let go of threads and pipes; what it was made of stays open."""
-        self._observer.close()
-        os.close(self._poked)
-        os.close(self._poker)
+        """Let go of what wakes it; listings under way end unheard, what it was made of stays."""
+        self._poked.close()
+        self._poker.close()
 
     def step(self) -> int | None:
         """Do everything once; returns the next instant at which there is something to do."""
@@ -114,6 +115,8 @@ class Daemon:
         underway = reap(self._ledger, self._executor, now)
         retry = self._launcher.launch(underway, now)
         due = self._ledger.next_wake()
+        if due is not None and due <= now:
+            due = None  # all that could be done about it is done; a listing under way will poke
         return min((at for at in (retry, due) if at is not None), default=None)
 
     def _finishing(self) -> int | None:
@@ -132,10 +135,15 @@ class Daemon:
             return self._retry_at
         try:
             wake = work()
-        except ReconcilerError as error:
-            if str(error) != self._failing:
-                log.error("%s; trying again until it works", error)
-            self._failing = str(error)
+        except Exception as error:
+            # Whatever it is: all the schedules there are hang on this loop.
+            meant = isinstance(error, ReconcilerError)
+            text = str(error) if meant else repr(error)
+            if text != self._failing:
+                log.error(
+                    "%s; trying again until it works", text, exc_info=None if meant else error
+                )
+            self._failing = text
             self._backoff = min(max(2 * self._backoff, SECOND), LONGEST_BACKOFF)
             self._retry_at = now + self._backoff
             return self._retry_at
@@ -154,8 +162,9 @@ class Daemon:
     def wait(self, seconds: float) -> None:
         """Wait until somebody pokes, a program ends, or so many seconds have passed."""
         wakeup = self._executor.wakeup()
-        ready, _, _ = select.select([self._poked, wakeup], [], [], seconds)
-        if self._poked in ready:
-            os.read(self._poked, 4_096)
+        poked = self._poked.fileno()
+        ready, _, _ = select.select([poked, wakeup], [], [], seconds)
+        if poked in ready:
+            self._poked.recv(4_096)
         if wakeup in ready:
             self._executor.drain_wakeups()

@@ -12,13 +12,14 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler.errors import ExecutorError
+from reconciler.clock import SECOND
+from reconciler.errors import ExecutorError, ReconcilerError
 from reconciler.run import Attempt, AttemptState, Kind, RunState, progress
 from reconciler.trigger.decide import Policy
 from reconciler.trigger.overlap import startable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from reconciler.executor.base import Executor, Launch
     from reconciler.run import Progress, Run
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from reconciler.workspace.base import Ledger, LedgerTransaction
 
 log = logging.getLogger(__name__)
+
+# An attempt that has not started for so long is submitted again: the executor may have had no room
+# for it. Its start token makes that harmless, however early it comes.
+PATIENCE = 10 * SECOND
 
 
 class Launcher:
@@ -41,29 +46,33 @@ class Launcher:
         self._composer = composer
         self._book = book
         self._max_steps = max_steps
-        # Attempts given to this executor: one that is Starting and not in here was recorded by a
-        # runner that died before, or while, it submitted.
-        self._submitted: set[str] = set()
+        # When each attempt that has not started was given to this executor: one that is not in
+        # here was recorded by a runner that died before, or while, it submitted.
+        self._submitted: dict[str, int] = {}
         self._canceled: set[str] = set()
+        self._unreadable: set[str] = set()
 
     def launch(self, underway: Underway, now: int, *, begin: bool = True) -> int | None:
         """Move every run as far as it goes now; with ``begin`` False nothing new is started.
 
         Returns the instant of the next retry, ``now`` if there is more to do at once, or None.
         """
-        started = self._start_waiting(underway, now) if begin else []
+        steps = self._progress(underway.runs, underway, now)
+        free = max(0, self._max_steps - underway.live) if begin else 0
+        # A run that only waits for its retry takes no room from another.
+        room = free - sum(len(step.start) for step in steps.values())
+        started = self._start_waiting(underway, now, max(0, room)) if begin else []
         runs = [*underway.runs, *started]
         if not runs:
             return None
-        steps = self._progress(runs, underway, now)
-        lost = self._never_submitted(underway) if begin else []
-        free = max(0, self._max_steps - underway.live) if begin else 0
+        steps |= self._progress(started, underway, now)
+        lost = self._not_started(underway, steps, now) if begin else []
         new = [
             Attempt(
-                run_id=run.id, step=step, number=number, state=AttemptState.STARTING, created_at=now
+                run_id=run_id, step=step, number=number, state=AttemptState.STARTING, created_at=now
             )
-            for run in runs
-            for step, number in steps[run.id].start
+            for run_id, moves in steps.items()
+            for step, number in moves.start
         ][:free]
         by_id = {run.id: run for run in runs}
         launches, attempts = self._compose([*lost, *new], by_id, now)
@@ -84,14 +93,14 @@ class Launcher:
         self._cancel(steps.values())
         if launches:
             self._executor.submit(launches)
-            self._submitted.update(launch.id for launch in launches)
+            self._submitted |= {launch.id: now for launch in launches}
         failed_at_once = len(launches) < len(attempts)
         if ends or failed_at_once:
             return now
         return min((s.wake_at for s in steps.values() if s.wake_at is not None), default=None)
 
-    def _start_waiting(self, underway: Underway, now: int) -> list[Run]:
-        """Move the waiting runs that their schedule's overlap policy lets start to Running."""
+    def _start_waiting(self, underway: Underway, now: int, room: int) -> list[Run]:
+        """Move ``room`` waiting runs, as their schedules' overlap policies let them, to Running."""
         waiting = self._ledger.waiting_runs()
         if not waiting:
             return []
@@ -100,9 +109,7 @@ class Launcher:
             ends = [(run.id, RunState.CANCELED, run.cancel_requested or "") for run in canceled]
             tx.finish_runs(ends, now)
             rest = [run for run in waiting if run.cancel_requested is None]
-            chosen = self._may_start(tx, rest, underway)
-            room = max(0, self._max_steps - len(underway.runs))
-            chosen = chosen[:room]
+            chosen = self._may_start(tx, rest, underway)[:room]
             tx.start_runs([run.id for run in chosen], now)
         return [replace(run, state=RunState.RUNNING, started_at=now) for run in chosen]
 
@@ -118,7 +125,11 @@ class Launcher:
         schedules = tx.schedules({id_ for id_ in queues if id_ is not None})
         chosen = queues.pop(None, [])
         for id_, queue in queues.items():
-            policy = Policy.of(self._book.schedule(schedules[str(id_)]))
+            try:
+                policy = Policy.of(self._book.schedule(schedules[str(id_)]))
+            except ReconcilerError as error:
+                self._alert(f"the waiting runs of schedule {id_}", error)
+                continue
             count = startable(policy.overlap, policy.max_active_runs, running[id_], len(queue))
             chosen += queue[:count]
         return sorted(chosen, key=lambda run: (run.created_at, run.due_at))
@@ -128,19 +139,34 @@ class Launcher:
         if unknown:
             with self._ledger.transaction() as tx:
                 self._book.learn(tx.pipelines(unknown))
-        return {
-            run.id: progress(
-                run, self._book.pipeline(run.pipeline_id), underway.attempts.get(run.id, []), now
-            )
-            for run in runs
-        }
+        moves = {}
+        for run in runs:
+            try:
+                pipeline = self._book.pipeline(run.pipeline_id)
+            except ReconcilerError as error:
+                self._alert(f"run {run.id}", error)
+            else:
+                moves[run.id] = progress(run, pipeline, underway.attempts.get(run.id, []), now)
+        return moves
 
-    def _never_submitted(self, underway: Underway) -> list[Attempt]:
+    def _alert(self, what: str, error: ReconcilerError) -> None:
+        """Alert once about what is left alone because it cannot be read; the others go on."""
+        if what not in self._unreadable:
+            self._unreadable.add(what)
+            log.error("%s cannot move: %s", what, error)
+
+    def _not_started(self, underway: Underway, readable: Container[str], now: int) -> list[Attempt]:
+        """Give the attempts to submit again, and forget what is known to have started."""
+        self._submitted = {
+            id_: at for id_, at in self._submitted.items() if id_ in underway.unstarted
+        }
         return [
             attempt
-            for tries in underway.attempts.values()
+            for run_id, tries in underway.attempts.items()
+            if run_id in readable
             for attempt in tries
-            if attempt.id in underway.unstarted and attempt.id not in self._submitted
+            if attempt.id in underway.unstarted
+            and not 0 <= now - self._submitted.get(attempt.id, now - PATIENCE) < PATIENCE
         ]
 
     def _compose(
@@ -170,7 +196,7 @@ class Launcher:
         return launches, recorded
 
     def _cancel(self, steps: Iterable[Progress]) -> None:
-        ids = {attempt.id for step in steps for attempt in step.cancel} - self._canceled
-        if ids:
-            self._executor.cancel(sorted(ids))
-            self._canceled |= ids
+        ids = {attempt.id for step in steps for attempt in step.cancel}
+        if ids - self._canceled:
+            self._executor.cancel(sorted(ids - self._canceled))
+        self._canceled = ids

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from reconciler.clock import MINUTE, SECOND
 from reconciler.datastore.base import Listing
-from reconciler.errors import DatastoreError, NotFound
+from reconciler.errors import ReconcilerError
 from reconciler.schedule import DatastoreChange
 from reconciler.trigger.arrivals import FileVersion, Look, Unsettled, look
 from reconciler.workspace.records import FileFacts, LoggedChange, Poll, Watch, WatchState
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEFAULT_SETTLE = 2 * SECOND
+DEFAULT_INTERVAL = 5 * MINUTE
 LONGEST_BACKOFF = 10 * MINUTE
-_THREADS = 4
+_AT_ONCE = 16
 
 
 @dataclass(slots=True)
@@ -62,37 +65,39 @@ class Observer:
         self._datastore = datastore
         self._poke = poke
         self._sights: dict[int, _Sight] = {}
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="poll")
 
     def observe(self, now: int) -> None:
         """Commit the listings that are ready and begin those that are due."""
         for sight in self._sights.values():
             if sight.listing is not None and sight.listing.done():
                 self._commit(sight, sight.listing, now)
-        for watch in self._ledger.due_watches(now):
+        under_way = {id_ for id_, sight in self._sights.items() if sight.listing is not None}
+        due = [watch for watch in self._ledger.due_watches(now) if watch.id not in under_way]
+        due.sort(key=lambda watch: watch.next_poll)
+        for watch in due[: max(0, _AT_ONCE - len(under_way))]:
             sight = self._sights.setdefault(watch.id, _Sight())
-            if sight.listing is None:
-                sight.watch = watch
-                sight.listing = self._pool.submit(self._list, watch)
-                sight.listing.add_done_callback(lambda _: self._poke())
+            listing: Future[Listing] = Future()
+            # A thread that hangs must not keep the process from its end.
+            Thread(target=self._list, args=(watch, listing), daemon=True).start()
+            sight.watch, sight.listing = watch, listing
 
-    def close(self) -> None:
-        """Let listings under way end unheard."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-
-    def _list(self, watch: Watch) -> Listing:
-        return self._datastore(watch.datastore).list(watch.path)
+    def _list(self, watch: Watch, listing: Future[Listing]) -> None:
+        try:
+            listing.set_result(self._datastore(watch.datastore).list(watch.path))
+        except Exception as error:  # noqa: BLE001  (the loop tells of it)
+            listing.set_exception(error)
+        self._poke()
 
     def _commit(self, sight: _Sight, done: Future[Listing], now: int) -> None:
         watch = sight.watch
         assert watch is not None, "a listing belongs to a watch"  # noqa: S101  (set with the listing)
         sight.listing = None
         interval, settle = self._timing(watch)
-        try:
-            listing = done.result()
-        except (DatastoreError, NotFound) as error:
-            self._failed(watch, str(error), now, interval)
+        error = done.exception()
+        if error is not None:
+            self._failed(watch, error, now, interval)
             return
+        listing = done.result()
         poll = Poll(
             watch_id=watch.id,
             poll_seq=watch.poll_seq + 1,
@@ -140,8 +145,10 @@ class Observer:
             tx.record_poll(replace(poll, note=note), baseline=files)
         log.info("watch %s/%s %s", watch.datastore, watch.path, note)
 
-    def _failed(self, watch: Watch, error: str, now: int, interval: int) -> None:
+    def _failed(self, watch: Watch, error: BaseException, now: int, interval: int) -> None:
         """Write a poll that found nothing out; it moves neither snapshot nor log."""
+        meant = isinstance(error, ReconcilerError)
+        text = str(error) if meant else repr(error)
         backoff = min(max(interval, LONGEST_BACKOFF), interval * 2 ** min(watch.failures, 10))
         poll = Poll(
             watch_id=watch.id,
@@ -151,28 +158,38 @@ class Observer:
             changed=0,
             state=watch.state,
             next_poll=now + backoff,
-            error=error,
+            error=text,
         )
         with self._ledger.transaction() as tx:
             tx.record_poll(poll)
         if watch.failures == 0:
-            log.error("watch %s/%s cannot be listed: %s", watch.datastore, watch.path, error)
+            log.error(
+                "watch %s/%s cannot be listed: %s",
+                watch.datastore,
+                watch.path,
+                text,
+                exc_info=None if meant else error,
+            )
 
     def _timing(self, watch: Watch) -> tuple[int, int]:
         """Give the poll interval and the settle time that all its schedules agree with."""
         with self._ledger.transaction() as tx:
             here = tx.schedules(watch.schedule_ids)
-        triggers = [
-            trigger
-            for schedule in here.values()
-            if isinstance(trigger := self._book.schedule(schedule).trigger, DatastoreChange)
-        ]
-        interval = min(int(t.polling_interval * MINUTE) for t in triggers)
-        settle = max(
+        triggers: list[DatastoreChange] = []
+        for schedule in here.values():
+            with suppress(ReconcilerError):  # it is degraded where it would fire
+                trigger = self._book.schedule(schedule).trigger
+                if isinstance(trigger, DatastoreChange):
+                    triggers.append(trigger)
+        # There are none where each was edited away while the directory was listed.
+        interval = min(
+            (int(t.polling_interval * MINUTE) for t in triggers), default=DEFAULT_INTERVAL
+        )
+        settle = (
             DEFAULT_SETTLE if t.settle is None else t.settle // timedelta(microseconds=1)
             for t in triggers
         )
-        return interval, settle
+        return interval, max(settle, default=DEFAULT_SETTLE)
 
 
 def _facts(name: bytes, version: FileVersion) -> FileFacts:

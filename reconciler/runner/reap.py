@@ -23,7 +23,7 @@ class Underway:
     """The runs that are Running, with all their attempts as known now.
 
     ``unstarted`` are the ids of attempts that were recorded and have not started: they were never
-    submitted, or their submission is still on its way.
+    submitted, or their submission is still on its way, or came to nothing.
     """
 
     runs: tuple[Run, ...]
@@ -54,15 +54,19 @@ def reap(ledger: Ledger, executor: Executor, now: int) -> Underway:
     return Underway(
         runs,
         {run: [learned.get(a.id, a) for a in tries] for run, tries in attempts.items()},
-        frozenset(id_ for id_, found in evidence.items() if isinstance(found, NotStarted)),
+        frozenset(id_ for id_, found in evidence.items() if isinstance(found, NotStarted))
+        - learned.keys(),
     )
 
 
 def learn(attempt: Attempt, evidence: Evidence, now: int) -> Attempt:
     """Tell what an attempt is, given what the executor found; ``now`` dates what left no date."""
     match evidence:
-        case NotStarted():
+        case NotStarted() if attempt.state is AttemptState.STARTING:
             return attempt
+        case NotStarted():
+            # It was seen running. To start it again would be to start it twice.
+            return _unknown(attempt, "it ran, and its evidence is gone", now)
         case Running(started_at=started_at):
             return replace(attempt, state=AttemptState.RUNNING, started_at=started_at)
         case Exited():
@@ -75,12 +79,13 @@ def learn(attempt: Attempt, evidence: Evidence, now: int) -> Attempt:
                 ended_at=evidence.ended_at,
             )
         case Gone(reason=reason):
-            return replace(
-                attempt,
-                state=AttemptState.UNKNOWN,
-                reason=f"outcome unknown: {reason}",
-                ended_at=now,
-            )
+            return _unknown(attempt, reason, now)
+
+
+def _unknown(attempt: Attempt, why: str, now: int) -> Attempt:
+    return replace(
+        attempt, state=AttemptState.UNKNOWN, reason=f"outcome unknown: {why}", ended_at=now
+    )
 
 
 def _end(exited: Exited) -> AttemptState:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -140,7 +141,7 @@ class Ticker:
         versions: Mapping[str, PublishedPipeline],
     ) -> TimerMove:
         try:
-            schedule = self._book.schedule(here)
+            schedule = self._read(here, versions)
             calendar = self._book.calendar(here)
         except ReconcilerError as error:
             self._degrade(here, error)
@@ -209,7 +210,7 @@ class Ticker:
             schedule = here[arrival.schedule_id]
             changes = batch.tx.changes(arrival.watch_id, arrival.cursor, BATCH)
             try:
-                spec = self._book.schedule(schedule)
+                spec = self._read(schedule, versions)
             except ReconcilerError as error:
                 self._degrade(schedule, error)
                 continue
@@ -278,16 +279,29 @@ class Ticker:
         """Find the version each schedule runs now: its bound one, or the newest for ``@latest``."""
         bound = {s.pipeline_id for s in here.values() if s.pipeline_id is not None}
         by_id = tx.pipelines(bound) if bound else {}
-        late = {
-            s.id: self._book.schedule(s).pipeline.removesuffix("@latest")
-            for s in here.values()
-            if s.pipeline_id is None
-        }
+        late: dict[str, str] = {}
+        for schedule in here.values():
+            if schedule.pipeline_id is None:
+                with suppress(ReconcilerError):  # it is degraded where it would be decided about
+                    name = self._book.schedule(schedule).pipeline
+                    late[schedule.id] = name.removesuffix("@latest")
         newest = tx.newest_pipelines(set(late.values())) if late else {}
         found = {s.id: by_id[s.pipeline_id] for s in here.values() if s.pipeline_id is not None}
         found |= {id_: newest[name] for id_, name in late.items() if name in newest}
         self._book.learn({version.id: version for version in found.values()})
         return found
+
+    def _read(
+        self, here: RegisteredSchedule, versions: Mapping[str, PublishedPipeline]
+    ) -> Schedule:
+        """Read a schedule's spec, and see that its pipeline's can be read too.
+
+        Raises:
+            InvalidValue: this version of the program cannot read one of them.
+        """
+        if here.id in versions:
+            self._book.pipeline(versions[here.id].id)
+        return self._book.schedule(here)
 
     def _write(
         self,

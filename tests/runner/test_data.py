@@ -1,9 +1,11 @@
 """Files that arrive: a real folder, a real listing, a clock the test moves."""
 
 import os
+import threading
 
 import pytest
 
+from reconciler.datastore.local import LocalDatastore
 from reconciler.run import Decision, RunState
 
 SHOW = """
@@ -209,3 +211,43 @@ def test_a_datastore_that_moves_begins_anew(place, landing):
     assert settle(place) == []
     (other / "z.csv").write_text("new")
     assert len(settle(place)) == 1
+
+
+class Hanging:
+    """A datastore like a network share: some of its folders hang until ``end`` is set."""
+
+    def __init__(self, store: LocalDatastore, end: threading.Event) -> None:
+        self.store, self.end = store, end
+
+    def list(self, path):
+        if path.startswith("hangs"):
+            assert self.end.wait(60)
+        return self.store.list(path)
+
+
+def test_listings_that_hang_neither_spin_the_loop_nor_stop_it_nor_other_polls(place, landing):
+    store, end = LocalDatastore(f"file://{landing.parent}"), threading.Event()
+    place.datastore = lambda _: Hanging(store, end)
+    place.restart()
+    hanging = {
+        f"h{n}": on_arrival(f"h{n}").replace(
+            "path_on_datastore: in", f"path_on_datastore: hangs{n}"
+        )
+        for n in range(6)
+    }
+    place.apply(a=SHOW, b=LANDING, c=on_arrival(), **hanging)
+    try:
+        for _ in range(1_000):
+            wake = place.step()
+            # Waiting is for the listings to end, not for an instant that has passed.
+            assert wake is None or wake > place.clock.now()
+            if len(place.ledger.due_watches(place.clock.now())) == len(hanging):
+                break
+            place.daemon.wait(0.1)
+        assert place.ledger.polls("landing", "in")
+        # A thread that is no daemon would keep the process from its end.
+        others = [t for t in threading.enumerate() if t is not threading.main_thread()]
+        assert others
+        assert all(thread.daemon for thread in others)
+    finally:
+        end.set()
