@@ -27,7 +27,7 @@ FLOOR = """
 import gc, os, sys
 
 def place(number):
-    return f"run{number % 100}/step{number // 100}/1"
+    return f"run{number // 10}/step{number % 10}/1"
 
 def sync_folder(path):
     folder = os.open(path, os.O_RDONLY)
@@ -50,6 +50,7 @@ def launch(path, program):
 
 root, program, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
 gc.freeze()
+print("ready", flush=True)
 sys.stdin.readline()
 for number in range(count):
     if os.fork() == 0:
@@ -64,23 +65,22 @@ print("done")
 """
 
 
-def ours(count: int) -> float:
+def ours(root: str, count: int) -> float:
     """Seconds from submitting to the last exit file, with a server already warm."""
-    with tempfile.TemporaryDirectory() as root:
-        executor = LocalExecutor(root)
-        *launches, warm = [
-            Launch(id=f"run{n % 100}/step{n // 100}/1", argv=(TRUE,), env={}, cwd="/")
-            for n in range(count + 1)
-        ]
-        executor.submit([warm])
-        wait(executor, 1)
-        start = perf_counter()
-        executor.submit(launches)
-        wait(executor, count)
-        taken = perf_counter() - start
-        ends = executor.look(launch.id for launch in launches).values()
-        assert all(isinstance(end, Exited) and end.exit_code == 0 for end in ends), ends
-        executor.close()
+    executor = LocalExecutor(root)
+    *launches, warm = [
+        Launch(id=f"run{n // 10}/step{n % 10}/1", argv=(TRUE,), env={}, cwd="/")
+        for n in range(count + 1)
+    ]
+    executor.submit([warm])
+    wait(executor, 1)
+    start = perf_counter()
+    executor.submit(launches)
+    wait(executor, count)
+    taken = perf_counter() - start
+    ends = executor.look(launch.id for launch in launches).values()
+    assert all(isinstance(end, Exited) and end.exit_code == 0 for end in ends), ends
+    executor.close()
     return taken
 
 
@@ -91,19 +91,19 @@ def wait(executor: LocalExecutor, count: int) -> None:
         count -= len(os.read(executor.wakeup(), count))
 
 
-def floor(count: int) -> float:
+def floor(root: str, count: int) -> float:
     """Seconds the bare loop takes, without the start of its interpreter."""
-    with tempfile.TemporaryDirectory() as root:
-        argv = [sys.executable, "-I", "-c", FLOOR, root, TRUE, str(count)]
-        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-            assert process.stdin
-            assert process.stdout
-            select.select([process.stdout], [], [], 0.3)  # long enough for it to be ready
-            start = perf_counter()
-            process.stdin.write(b"\n")
-            process.stdin.flush()
-            assert process.stdout.read() == b"done\n"
-            return perf_counter() - start
+    Path(root).mkdir()
+    argv = [sys.executable, "-I", "-c", FLOOR, root, TRUE, str(count)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        start = perf_counter()
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        assert process.stdout.read() == b"done\n"
+        return perf_counter() - start
 
 
 def python(count: int) -> float:
@@ -122,9 +122,11 @@ def python(count: int) -> float:
 def main() -> None:
     count, rounds = (int(text) for text in (sys.argv[1:] + ["1000", "5"][len(sys.argv) - 1 :]))
     results = []
-    for _ in range(rounds):
-        results.append((ours(count), floor(count), python(count // 20) * 20))
-        print("  ".join(f"{count / seconds:6.0f}/s" for seconds in results[-1]), flush=True)
+    with tempfile.TemporaryDirectory() as folder:  # cleared at the end, so as to slow no round
+        for n in range(rounds):
+            times = ours(f"{folder}/ours{n}", count), floor(f"{folder}/floor{n}", count)
+            results.append((*times, python(count // 5) * 5))
+            print("  ".join(f"{count / seconds:6.0f}/s" for seconds in results[-1]), flush=True)
     rates = [
         statistics.median(count / seconds for seconds in column)
         for column in zip(*results, strict=True)

@@ -7,6 +7,7 @@ import json
 import marshal
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -33,7 +34,7 @@ class LocalExecutor:
     """Runs programs on this machine, each with its evidence in a folder of its own.
 
     ``root`` is the folder of all attempts: ``<run>/<step>/<number>`` lives under it by that name.
-    It must lie on a file system with hard links and locks. Executors on one root, one after the
+    It must lie on a file system with locks. Executors on one root, one after the
     other or at once, agree on what has started, because the evidence alone counts.
     """
 
@@ -79,12 +80,15 @@ class LocalExecutor:
         """
         for attempt in ids:
             folder = self._folder(attempt)
-            if self._withhold(folder, server.CANCELED):
-                continue
-            found = self._look(folder)
-            if isinstance(found, Running):  # its lock was held just now, so the pid is its own
-                with suppress(ProcessLookupError):
-                    os.kill(found.pid, signal.SIGTERM)
+            while not self._withhold(folder, server.CANCELED):
+                found = self._look(folder)
+                if isinstance(found, NotStarted):  # a shim is about to sign the token
+                    select.select([], [], [], 0.001)
+                    continue
+                if isinstance(found, Running):  # its lock was held just now: the pid is its own
+                    with suppress(ProcessLookupError):
+                        os.kill(found.pid, signal.SIGTERM)
+                break
 
     def wakeup(self) -> int:
         """Give the descriptor that becomes readable when an attempt sent from here ends."""
@@ -113,13 +117,12 @@ class LocalExecutor:
 
     def _submit(self, pairs: Sequence[tuple[Path, Launch]]) -> None:
         frames = {}
+        self._make(folder for folder, _ in pairs)
         for folder, launch in pairs:
             try:
                 frames[launch.id] = _frame(folder, launch)
             except UnicodeEncodeError as error:  # a lone surrogate, which no system call can take
                 self._withhold(folder, f"cannot start {launch.argv[0]!a}: {error}")
-            else:
-                _make_folder(folder)
         self._sent |= frames
         try:
             self._tend(b"".join(frames.values()))
@@ -128,26 +131,40 @@ class LocalExecutor:
                 del self._sent[attempt]  # whoever gave up on it must not see it start later
             raise
 
+    def _make(self, folders: Iterable[Path]) -> None:
+        """Make folders of attempts; those of their runs are on disk when this returns."""
+        try:
+            above = {str(self._root)}
+            for folder in folders:
+                os.makedirs(folder, exist_ok=True)  # noqa: PTH103  (half the time of Path.mkdir)
+                above.add(str(folder.parents[1]))
+            for each in above:
+                server.sync_folder(each)
+        except OSError as error:
+            raise ExecutorError(f"no attempt can be started: {error}") from error
+
     def _look(self, folder: Path) -> Evidence:
         try:
-            if ended := _read_exit(folder):
-                return ended
-            with (folder / server.TOKEN).open(encoding="utf-8") as file:
-                token = json.load(file)
-                started_at, end = token["started_at"], token.get("end")
-                if end is not None:
-                    return Exited(
-                        None, end, started_at, started_at, canceled=end == server.CANCELED
-                    )
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return Running(token["pid"], started_at)
-            return _read_exit(folder) or self._gone(folder, token)  # it may have ended meanwhile
+            return _read_exit(folder) or self._judge_token(folder)
         except FileNotFoundError:
             return NotStarted()
         except ValueError as error:
             return Gone(f"its evidence in {folder} is damaged: {error}")
+
+    def _judge_token(self, folder: Path) -> Evidence:
+        with (folder / server.TOKEN).open(encoding="utf-8") as file:
+            text = file.read()
+            if not text:
+                return NotStarted()  # who was to sign it is about to, or died before
+            token = json.loads(text)
+            started_at, end = token["started_at"], token.get("end")
+            if end is not None:
+                return Exited(None, end, started_at, started_at, canceled=end == server.CANCELED)
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return Running(token["pid"], started_at)
+        return _read_exit(folder) or self._gone(folder, token)  # it may have ended meanwhile
 
     def _gone(self, folder: Path, token: dict[str, Any]) -> Gone:
         if token["host"] != self._machine["host"]:
@@ -159,7 +176,7 @@ class LocalExecutor:
 
     def _withhold(self, folder: Path, end: str) -> bool:
         """Take the token so that no shim can, its end written in it; tell whether it was free."""
-        _make_folder(folder)
+        self._make([folder])
         token = {"pid": os.getpid(), **self._machine, "started_at": server.now(), "end": end}
         try:
             descriptor = server.take_token(str(folder), json.dumps(token).encode())
@@ -214,13 +231,6 @@ class LocalExecutor:
         if self._server is not None:
             self._server.__exit__(None, None, None)
             self._server = None
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        os.makedirs(folder, exist_ok=True)  # noqa: PTH103  (half the time of Path.mkdir)
-    except OSError as error:
-        raise ExecutorError(f"{folder}: {error.strerror}") from error
 
 
 def _frame(folder: Path, launch: Launch) -> bytes:

@@ -4,9 +4,9 @@ The executor starts one server and writes launches to its standard input. Per la
 forks a shim, so no Python starts. A shim leads its own session and outlasts server and runner; it
 is the parent of one program and writes down what becomes of it, in the attempt's folder:
 
-``token``      there from before the first instruction of user code, complete and, for as long as
-               the shim lives, locked. It never goes away, so nothing starts twice. The kernel drops
-               the lock with the process: no reused pid, moved clock or restart can fake a life.
+``token``      signed and on disk before the first instruction of user code and, for as long as the
+               shim lives, locked. It never goes away, so nothing starts twice. The kernel drops the
+               lock with the process: no reused pid, moved clock or restart can fake a life.
 ``out.log``    the program's standard output and error.
 ``exit.json``  how it ended.
 
@@ -22,7 +22,7 @@ For crash tests only, ``RECONCILER_KILL_AT`` in the server's environment makes e
 itself at that point: ``TOKEN_TAKEN`` (no user code yet) or ``EXIT_WRITTEN``.
 """
 # pathlib and contextlib would weigh down every fork:
-# ruff: noqa: PTH104, PTH108, PTH110, PTH112, PTH118, PTH123, SIM105
+# ruff: noqa: PTH104, PTH110, PTH112, PTH118, PTH123, SIM105
 
 from __future__ import annotations
 
@@ -69,33 +69,32 @@ def here() -> dict[str, str]:
 def take_token(folder: str, content: bytes) -> int | None:
     """Take the start token of the attempt whose folder this is, once and for all.
 
-    The token is linked into place complete, locked and on disk; the folders above it are on disk
-    too when this returns. Gives the descriptor that holds the lock, or None if it was taken before.
+    Who has the lock of a blank token signs it, and it is taken once it is signed; so it is locked
+    from the first moment it counts. When this returns it is on disk, with its folder and the one
+    above. Gives the descriptor that holds the lock, or None if another has it or has had it.
 
     Raises:
         OSError: it could not be made to last; whether it was taken is known by looking again.
     """
-    mine = f"{folder}/{TOKEN}.{os.getpid()}.{time.monotonic_ns()}"
-    descriptor = os.open(mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    descriptor = os.open(f"{folder}/{TOKEN}", os.O_CREAT | os.O_RDWR, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.read(descriptor, 1):
+            raise BlockingIOError
         os.write(descriptor, content)
         os.fsync(descriptor)
-        os.link(mine, f"{folder}/{TOKEN}")
     except OSError as error:
         os.close(descriptor)
-        if error.errno == errno.EEXIST:
+        if isinstance(error, BlockingIOError):
             return None
         raise
-    finally:
-        os.unlink(mine)
-    for _ in range(4):  # the attempt, its step, its run and the root
-        _sync_folder(folder)
-        folder = folder.rpartition("/")[0]
+    sync_folder(folder)
+    sync_folder(folder.rpartition("/")[0])
     return descriptor
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
+    """Bring to disk what was made in, renamed to or removed from a folder."""
     descriptor = os.open(folder, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
@@ -113,7 +112,7 @@ def write_exit(folder: str, content: bytes) -> None:
             finally:
                 os.close(descriptor)
             os.rename(new, f"{folder}/{EXIT}")
-            _sync_folder(folder)
+            sync_folder(folder)
         except OSError as error:
             if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                 raise

@@ -1,5 +1,6 @@
 """The local executor where it is killed, lied to or left without a server."""
 
+import fcntl
 import json
 import os
 import select
@@ -7,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from time import monotonic
 
@@ -210,15 +212,35 @@ def test_a_shim_that_cannot_take_the_token_leaves_the_attempt_startable(executor
 
 
 def test_a_token_that_cannot_be_written_is_an_error_of_cancel(executor, root):
+    (root / ID / server.TOKEN).mkdir(parents=True)
+    with pytest.raises(ExecutorError, match="Is a directory"):
+        executor.cancel([ID])
+    (root / ID / server.TOKEN).rmdir()
+
+
+def test_a_token_left_blank_by_a_shim_that_died_is_free(executor, root, tmp_path):
     (root / ID).mkdir(parents=True)
-    original = os.link
-    try:
-        os.link = lambda *_: (_ for _ in ()).throw(OSError(1, "Operation not permitted"))
-        with pytest.raises(ExecutorError, match="not permitted"):
-            executor.cancel([ID])
-    finally:
-        os.link = original
-    assert list((root / ID).iterdir()) == []
+    (root / ID / server.TOKEN).touch()
+    assert executor.look([ID]) == {ID: NotStarted()}
+    executor.submit([shell("exit 3", tmp_path)])
+    assert see(executor, Exited, ID).exit_code == 3
+
+
+def test_cancel_waits_for_a_shim_that_is_about_to_sign_the_token(executor, root):
+    token(root)
+    path = root / ID / server.TOKEN
+    content = json.loads(path.read_text())
+    path.write_text("")
+    program = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE)
+    with path.open("r+") as file, ThreadPoolExecutor(1) as pool:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        canceled = pool.submit(executor.cancel, [ID])
+        assert not wait([canceled], timeout=0.05).done
+        file.write(json.dumps({**content, "pid": program.pid}))
+        file.flush()
+        canceled.result(60)
+    assert program.wait(60) == -signal.SIGTERM
+    program.stdin.close()
 
 
 # Lied to
