@@ -188,9 +188,7 @@ def disable_schedule(registry: Registry, name: str, *, who: str, why: str) -> St
         if here.owner is None:
             _set(tx, here, spec_value(Schedule, here.spec), Status.DISABLED)
             return Status.DISABLED
-        hold = Hold(who=who, why=why, since=tx.now())
-        tx.hold(here.id, hold)
-        return hold
+        return _hold(tx, here, Hold(who=who, why=why, since=tx.now()))
 
 
 def enable_schedule(registry: Registry, name: str) -> None:
@@ -227,7 +225,15 @@ def hold_schedule(registry: Registry, name: str, *, who: str, why: str, until: i
             raise Refused(f"schedule '{here.name}' is disabled; there is nothing to hold")
         if until is not None and until <= tx.now():
             raise Refused("the end of a hold must be in the future")
-        tx.hold(here.id, Hold(who=who, why=why, since=tx.now(), until=until))
+        _hold(tx, here, Hold(who=who, why=why, since=tx.now(), until=until))
+
+
+def _hold(tx: RegistryTransaction, here: RegisteredSchedule, hold: Hold) -> Hold:
+    """Set a hold; what an earlier one has kept from firing, this one does."""
+    if here.hold is not None and here.hold.active(hold.since):
+        hold = replace(hold, since=min(here.hold.since, hold.since))
+    tx.hold(here.id, hold)
+    return hold
 
 
 def release_schedule(registry: Registry, name: str) -> None:

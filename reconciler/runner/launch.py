@@ -101,7 +101,7 @@ class Launcher:
 
     def _start_waiting(self, underway: Underway, now: int, room: int) -> list[Run]:
         """Move ``room`` waiting runs, as their schedules' overlap policies let them, to Running."""
-        waiting = self._ledger.waiting_runs()
+        waiting = self._ledger.waiting_runs(room)
         if not waiting:
             return []
         with self._ledger.transaction() as tx:

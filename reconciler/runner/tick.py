@@ -17,7 +17,7 @@ from reconciler.clock import MINUTE
 from reconciler.errors import ReconcilerError
 from reconciler.fields import Scalar
 from reconciler.run import Decision, Fire, Run, RunState
-from reconciler.schedule import DatastoreChange, Status
+from reconciler.schedule import DatastoreChange, Overlap, Status
 from reconciler.trigger.arrivals import ChangeKind, display, ignored_because
 from reconciler.trigger.decide import (
     Policy,
@@ -28,7 +28,7 @@ from reconciler.trigger.decide import (
     gap_key,
     initial_key,
 )
-from reconciler.trigger.overlap import choose
+from reconciler.trigger.overlap import Verdict, choose
 from reconciler.workspace.base import LedgerTransaction
 from reconciler.workspace.records import TimerMove, Unfinished
 
@@ -165,7 +165,8 @@ class Ticker:
         )
         outcome = decide(state, calendar, policy, batch.now)
         dues += [_Due(due_key(d.due), d.due, d.decision, d.reason) for d in outcome.decided]
-        self._write(batch, here, schedule, dues, versions)
+        replaced = unfinished if outcome.cancel_running else Unfinished()
+        self._write(batch, here, schedule, dues, versions, replaced)
         batch.fires += [
             Fire(
                 schedule_id=here.id,
@@ -179,9 +180,6 @@ class Ticker:
             )
             for gap in outcome.gaps
         ]
-        if outcome.cancel_running:
-            ids = (*unfinished.running, *unfinished.waiting)
-            batch.cancel |= dict.fromkeys(ids, "a newer fire replaced it (overlap: cancel_running)")
         if outcome.lift_hold:
             batch.tx.lift_expired_hold(here.id)
         return TimerMove(
@@ -217,59 +215,11 @@ class Ticker:
             self._degraded.pop(schedule.id, None)
             cursors[schedule.id] = changes[-1].seq
             open_runs = unfinished.get(schedule.id, Unfinished())
-            dues = self._arrival(batch, changes, spec, open_runs)
-            self._write(batch, schedule, spec, dues, versions)
+            dues, cancel = _arrival(changes, spec, open_runs, batch.now)
+            replaced = open_runs if cancel else Unfinished()
+            self._write(batch, schedule, spec, dues, versions, replaced)
         batch.tx.move_cursors(cursors)
         return len(cursors)
-
-    def _arrival(
-        self,
-        batch: _Batch,
-        changes: list[LoggedChange],
-        schedule: Schedule,
-        unfinished: Unfinished,
-    ) -> list[_Due]:
-        """Decide about each logged change that the schedule's filters let through."""
-        trigger = schedule.trigger
-        assert isinstance(trigger, DatastoreChange), "only data triggers have cursors"  # noqa: S101  (arm's law)
-        policy = Policy.of(schedule)
-        running, waiting = list(unfinished.running), list(unfinished.waiting)
-        dues: list[_Due] = []
-        for change in changes:
-            if change.change == ChangeKind.DELETED:
-                continue
-            if ignored_because(change.file.name, trigger.include, trigger.ignore):
-                continue
-            verdict = choose(policy.overlap, policy.max_active_runs, running, waiting)
-            key = data_key(change.watch_id, change.seq)
-            if verdict.decision is Decision.LAUNCH:
-                running.append(key)
-            else:
-                waiting.append(key)
-            if verdict.cancel:
-                text = "a newer fire replaced it (overlap: cancel_running)"
-                batch.cancel |= dict.fromkeys((*unfinished.running, *unfinished.waiting), text)
-            path = _data_path(trigger, change.file.name)
-            reason = verdict.reason or f"{display(change.file.name)} was {change.change}"
-            name = trigger.data_path_parameter_name
-            dues.append(
-                _Due(
-                    key,
-                    batch.now,
-                    verdict.decision,
-                    reason,
-                    facts={
-                        "datastore": trigger.datastore,
-                        "path": path.partition("/")[2],
-                        "change": change.change,
-                        "size": change.file.size,
-                        "mtime_ns": change.file.mtime_ns,
-                        "poll": change.poll_seq,
-                    },
-                    parameters=None if name is None else {name: path},
-                )
-            )
-        return dues
 
     # Both -------------------------------------------------------------------------------------
 
@@ -303,15 +253,19 @@ class Ticker:
             self._book.pipeline(versions[here.id].id)
         return self._book.schedule(here)
 
-    def _write(
+    def _write(  # noqa: PLR0913, PLR0917  (everything a fire comes from)
         self,
         batch: _Batch,
         here: RegisteredSchedule,
         schedule: Schedule,
         dues: list[_Due],
         versions: Mapping[str, PublishedPipeline],
+        replaced: Unfinished,
     ) -> None:
-        """Add the fires of one schedule, each with its run where it has one."""
+        """Add the fires of one schedule, each with its run where it has one.
+
+        A run among them takes the place of the ``replaced`` ones.
+        """
         batch.names[here.id] = here.name
         version = versions.get(here.id)
         for due in dues:
@@ -336,6 +290,9 @@ class Ticker:
             )
             if run_id is not None and version is not None:
                 batch.runs.append(self._run(run_id, here, schedule, due, version, batch.now))
+                ids = (*replaced.running, *replaced.waiting)
+                text = "a newer fire replaced it (overlap: cancel_running)"
+                batch.cancel |= dict.fromkeys(ids, text)
 
     def _run(  # noqa: PLR0913, PLR0917  (everything a run freezes)
         self,
@@ -364,6 +321,58 @@ class Ticker:
             created_at=now,
             facts=due.facts,
         )
+
+
+def _arrival(
+    changes: list[LoggedChange], schedule: Schedule, unfinished: Unfinished, now: int
+) -> tuple[list[_Due], bool]:
+    """Decide about each logged change that the schedule's filters let through.
+
+    Tells, too, whether the schedule's unfinished runs are to be canceled.
+    """
+    trigger = schedule.trigger
+    assert isinstance(trigger, DatastoreChange), "only data triggers have cursors"  # noqa: S101  (arm's law)
+    policy = Policy.of(schedule)
+    running, waiting = list(unfinished.running), list(unfinished.waiting)
+    cancel = False
+    dues: list[_Due] = []
+    counted = [change for change in changes if _counts(change, trigger)]
+    for change in counted:
+        key = data_key(change.watch_id, change.seq)
+        if policy.overlap is Overlap.CANCEL_RUNNING and change is not counted[-1]:
+            # Nothing is started only to be canceled in the same breath.
+            text = f"skipped: {display(counted[-1].file.name)} replaces it"
+            verdict = Verdict(Decision.SKIP, f"{text} (overlap: {policy.overlap})")
+        else:
+            verdict = choose(policy.overlap, policy.max_active_runs, running, waiting)
+            (running if verdict.decision is Decision.LAUNCH else waiting).append(key)
+        cancel |= verdict.cancel
+        path = _data_path(trigger, change.file.name)
+        name = trigger.data_path_parameter_name
+        dues.append(
+            _Due(
+                key,
+                now,
+                verdict.decision,
+                verdict.reason or f"{display(change.file.name)} was {change.change}",
+                facts={
+                    "datastore": trigger.datastore,
+                    "path": path.partition("/")[2],
+                    "change": change.change,
+                    "size": change.file.size,
+                    "mtime_ns": change.file.mtime_ns,
+                    "poll": change.poll_seq,
+                },
+                parameters=None if name is None else {name: path},
+            )
+        )
+    return dues, cancel
+
+
+def _counts(change: LoggedChange, trigger: DatastoreChange) -> bool:
+    if change.change == ChangeKind.DELETED:
+        return False
+    return ignored_because(change.file.name, trigger.include, trigger.ignore) is None
 
 
 def _run_id(schedule_id: str, key: str) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,22 +44,27 @@ class Workdirs:
 
 
 def _build(place: Path, fill: Callable[[Path], object]) -> None:
-    """Fill a folder beside ``place`` and rename it there: a crash leaves no half-made one."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=".new-", dir=place.parent))
+    """Fill a folder beside ``place`` and rename it there: a crash leaves no half-made one.
+
+    What a crash does leave is in the way of the next try, and is taken away by it.
+    """
+    folder = place.with_name(f".new-{place.name}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     try:
         fill(folder)
-        folder.chmod(0o755)
         folder.rename(place)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
-        if not place.is_dir():
-            raise
+        raise
 
 
 def _unpack(tree: CodeTree, folder: Path) -> None:
     for path, mode, content in tree.entries:
         file = folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(content)
+        with file.open("wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())  # or a power cut could leave a cached copy of empty files
         file.chmod(0o755 if mode & 0o111 else 0o644)

@@ -314,8 +314,12 @@ class Ledger(Protocol):
         """Read what a watch last knew of its directory."""
         ...
 
-    def waiting_runs(self) -> list[Run]:
-        """Runs NotStarted, oldest first."""
+    def waiting_runs(self, each: int | None = None) -> list[Run]:
+        """Runs NotStarted, oldest first.
+
+        With ``each``: at most so many of each schedule's own, so many of each schedule's by hand,
+        and all that are to be canceled.
+        """
         ...
 
     def running_runs(self) -> list[Run]:

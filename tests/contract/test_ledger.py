@@ -185,6 +185,23 @@ def test_a_transaction_left_by_an_exception_changes_nothing(workspace, ledger):
     assert (ledger.fires(schedule_id), ledger.runs()) == ([], [])
 
 
+def test_the_first_waiting_runs_of_each_schedule_and_all_canceled_ones_can_be_read(ledger):
+    waiting = [("a1", "s"), ("a2", "s"), ("b1", "t"), ("a3", "s"), ("free", None)]
+    by_hand = [("m1", "s"), ("m2", "s")]
+    runs = [run(name, schedule_id, occurrence_key=f"r:{name}") for name, schedule_id in waiting]
+    runs += [run(name, schedule_id, occurrence_key=f"m:{name}") for name, schedule_id in by_hand]
+    with ledger.transaction() as write:
+        write.insert_runs(runs)
+        write.request_cancel(["a3"], "by ann")
+
+    def read(each):
+        return [one.id for one in ledger.waiting_runs(each)]
+
+    assert read(1) == ["a1", "b1", "a3", "free", "m1"]
+    assert read(0) == ["a3"]
+    assert read(9) == [one.id for one in ledger.waiting_runs()]
+
+
 def test_runs_start_and_end_once(runner):
     for run_id in ("a", "b", "c"):
         a_run(runner, run_id)

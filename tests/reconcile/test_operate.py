@@ -56,6 +56,19 @@ def test_a_hold_expires_by_itself(place, hello):
     assert (Decision.LAUNCH, 1) in decisions(place)
 
 
+def test_a_hold_that_is_prolonged_keeps_what_was_held_before(place):
+    place.apply(a=HELLO, b=minutely(missed="all", catchup_window="1d"))
+    begin = place.clock.now()
+    for minutes in (3, 5):
+        until = begin + minutes * MINUTE
+        operate.hold_schedule(place.registry, "every-minute", who="ann", why="audit", until=until)
+        place.forward(2 * 60)
+        place.finish()
+    place.forward(60)
+    place.finish()
+    assert decisions(place) == [(Decision.GAP, 4), (Decision.LAUNCH, 1)]
+
+
 def test_no_apply_lifts_a_hold(place, hello):
     operate.hold_schedule(place.registry, "every-minute", who="ann", why="audit", until=None)
     place.apply(b=minutely(description="edited"))

@@ -163,6 +163,21 @@ def test_more_files_than_may_run_at_once_wait_and_none_is_dropped(place, landing
     assert (decisions.count(Decision.LAUNCH), decisions.count(Decision.QUEUE)) == (2, 5)
 
 
+def test_of_files_that_arrive_together_the_newest_replaces_the_others_where_that_is_asked_for(
+    place, landing
+):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival() + "overlap: cancel_running\n")
+    place.poll()
+    for name in ("a", "b", "c"):
+        (landing / f"{name}.csv").write_text(name)
+    (run,) = settle(place)
+    assert place.log(run, "say") == "c"
+    fires = place.fires("on-arrival")
+    assert sorted(fire.decision for fire in fires) == ["launch", "skip", "skip"]
+    reasons = {fire.reason for fire in fires if fire.decision is Decision.SKIP}
+    assert reasons == {"skipped: c.csv replaces it (overlap: cancel_running)"}
+
+
 def test_a_directory_that_cannot_be_listed_changes_nothing_and_leaves_a_row(place, landing, caplog):
     (landing / "x.csv").write_text("data")
     place.apply(a=SHOW, b=LANDING, c=on_arrival())

@@ -58,6 +58,28 @@ def test_steps_run_in_order_and_share_a_folder_with_the_code(place):
     assert place.log(run, "show") == "$(true) 'x'\n"
 
 
+def test_what_a_crash_left_of_a_half_made_folder_is_taken_away(place):
+    code = place.project / "code"
+    code.mkdir()
+    (code / "x").write_text("one")
+    place.apply(
+        a="kind: Pipeline\nname: hello\ncode: code\nsteps: [{name: say, command: [ls]}]\n",
+        b=minutely(),
+    )
+    place.forward(60)
+    place.daemon._ticker.tick()
+    (run,) = place.runs()
+    for whole in (f"work/{run.id}", f"code/{place.registry.live().pipelines[0].code_digest}"):
+        half = place.folder / whole
+        half = half.with_name(f".new-{half.name}")
+        half.mkdir(parents=True)
+        (half / "junk").write_text("half")
+    (run,) = place.finish()
+    assert place.log(run, "say") == "x\n"
+    assert [path.name for path in (place.folder / "work").iterdir()] == [run.id]
+    assert len(list((place.folder / "code").iterdir())) == 1
+
+
 def test_an_edit_of_the_code_alone_is_a_new_version_and_a_revert_binds_the_old_one(place):
     code = place.project / "code"
     code.mkdir()
@@ -260,6 +282,22 @@ def test_a_disabled_pipeline_skips_with_the_reason_and_never_launches(place):
     place.step()
     (fire,) = place.fires("every-minute")
     assert (fire.decision, fire.reason) == ("skip", "skipped: pipeline hello has no Active version")
+
+
+def test_a_fire_that_starts_nothing_replaces_nothing(place):
+    place.apply(
+        a="kind: Pipeline\nname: hello\nsteps: [{name: say, command: [sleep, '1000']}]\n",
+        b=minutely(overlap="cancel_running"),
+    )
+    place.forward(60)
+    place.step()
+    (pipeline,) = place.registry.live().pipelines
+    with place.registry.transaction() as tx:
+        tx.set_pipeline_status(pipeline.id, pipeline.revision, Status.DISABLED, None)
+    place.forward(60)
+    place.step()
+    assert [fire.decision for fire in place.fires("every-minute")] == ["skip", "launch"]
+    assert place.runs()[0].cancel_requested is None
 
 
 def test_latest_is_bound_at_each_fire(place):

@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, text, update
+from sqlalchemy import func, insert, select, text, update
 
 from reconciler.errors import NotFound, WorkspaceError
-from reconciler.run import Decision, Fire, RunState
+from reconciler.run import Decision, Fire, Kind, RunState
 from reconciler.schedule import Status
 from reconciler.workspace.records import Session, Watch, WatchState
 from reconciler.workspace.sql import rows, statements
@@ -45,6 +45,25 @@ _RUN = tuple(runs.c[name] for name in rows.RUN_FIELDS)
 _ATTEMPT = tuple(attempts.c[name] for name in rows.ATTEMPT_FIELDS)
 _FIRE = tuple(fires.c[name] for name in rows.FIRE_FIELDS)
 _POLL = tuple(polls.c[name] for name in rows.POLL_FIELDS)
+
+# Where each waiting run stands among its schedule's. Thousands may wait for a few places.
+_QUEUE = (
+    select(
+        runs.c.seq,
+        runs.c.cancel_requested,
+        func.row_number()
+        .over(
+            partition_by=[
+                runs.c.schedule_id,
+                runs.c.occurrence_key.startswith(Kind.MANUAL.value + ":"),
+            ],
+            order_by=runs.c.seq,
+        )
+        .label("place"),
+    )
+    .where(text(UNFINISHED), runs.c.state == RunState.NOT_STARTED.value)
+    .subquery()
+)
 
 # The first timer that no hold stands before; then the first whose hold has an end; then the first
 # data schedule that will be behind its watch when its hold ends; then the first poll. CROSS JOIN
@@ -187,9 +206,22 @@ class SqlLedger:
             )
             return {row[0]: rows.file(row) for row in found}
 
-    def waiting_runs(self) -> list[Run]:
-        """Runs NotStarted, oldest first."""
-        return self._unfinished(RunState.NOT_STARTED)
+    def waiting_runs(self, each: int | None = None) -> list[Run]:
+        """Runs NotStarted, oldest first.
+
+        With ``each``: at most so many of each schedule's own, so many of each schedule's by hand,
+        and all that are to be canceled.
+        """
+        if each is None:
+            return self._unfinished(RunState.NOT_STARTED)
+        return self._unfinished(
+            RunState.NOT_STARTED,
+            runs.c.seq.in_(
+                select(_QUEUE.c.seq).where(
+                    (_QUEUE.c.place <= each) | _QUEUE.c.cancel_requested.is_not(None)
+                )
+            ),
+        )
 
     def running_runs(self) -> list[Run]:
         """Runs Running, oldest first."""
@@ -320,12 +352,12 @@ class SqlLedger:
             for watch, ids in found.items()
         ]
 
-    def _unfinished(self, state: RunState) -> list[Run]:
+    def _unfinished(self, state: RunState, *conditions: ColumnElement[bool]) -> list[Run]:
         # The literal condition lets SQLite use the partial index; ordering by an expression keeps
         # it from walking all runs in order instead.
         query = (
             select(*_RUN)
-            .where(text(UNFINISHED), runs.c.state == state.value)
+            .where(text(UNFINISHED), runs.c.state == state.value, *conditions)
             .order_by(runs.c.seq + 0)
         )
         with self._database.reading() as connection:
