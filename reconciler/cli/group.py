@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from difflib import get_close_matches
 from importlib import import_module
@@ -107,20 +106,14 @@ def invoke(arguments: list[str]) -> int:
     """Run one command line and return its exit code; see :func:`reconciler.cli.run`."""
     try:
         code = reconciler.main(arguments, prog_name="reconciler", standalone_mode=False)
-        sys.stdout.flush()
-    except click.UsageError as error:
-        # Click's own code for it, 2, would say that a plan has changes.
-        path = error.ctx.command_path if error.ctx else "reconciler"
-        say_error(f"{error.format_message()} See `{path} --help`.")
-        return 1
     except click.ClickException as error:
-        say_error(error.format_message())
+        # Click's own code for a wrong usage, 2, would say that a plan has changes.
+        ctx = error.ctx if isinstance(error, click.UsageError) else None
+        say_error(
+            f"{error.format_message()} See `{ctx.command_path if ctx else 'reconciler'} --help`."
+        )
         return 1
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED
-    except BrokenPipeError:
-        # Nobody reads on; nothing may be written at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     return code if isinstance(code, int) else 0

@@ -62,6 +62,7 @@ def test_ctrl_c_is_130(failing):
         (["next", "x", "--count", "0"], "reconciler next"),
         (["render", "--defaults"], "reconciler render"),
         (["runner", "stop"], "reconciler runner"),
+        (["--", "-x"], "reconciler"),
     ],
 )
 def test_a_wrong_usage_exits_1_and_says_where_help_is(arguments, place, capfd):
@@ -80,14 +81,15 @@ def test_a_mistyped_command_is_answered_with_the_nearest(capfd):
     )
 
 
-def test_a_reader_that_goes_away_is_no_news():
-    program = (
-        "import sys; sys.argv[1:] = ['completion', 'zsh']; from reconciler.cli import main; main()"
-    )
+@pytest.mark.parametrize("words", ["--help", "render --help", "completion zsh"])
+def test_a_reader_that_goes_away_is_no_news(words):
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run(
-        [sys.executable, "-c", program], stdout=writer, stderr=subprocess.PIPE, check=False
+        [sys.executable, "-m", "reconciler", *words.split()],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"")

@@ -49,8 +49,7 @@ def test_help_loads_nothing_but_itself():
 
 def test_the_help_of_a_command_loads_no_heavy_module():
     for name in COMMANDS:
-        if name != "demo":
-            assert loaded([name, "--help"]) & (HEAVY - {"click", "yaml"}) == set(), name
+        assert loaded([name, "--help"]) & (HEAVY - {"click", "yaml"}) == set(), name
 
 
 def test_help_lists_every_command_in_its_group(capsys):

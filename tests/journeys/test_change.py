@@ -287,3 +287,30 @@ def test_an_untracked_repository_can_be_planned_before_its_first_commit(shop):
     assert plan.code == 0
     assert "Not committed to Git" in plan.out
     assert PIPELINE.splitlines()[1] in shop("render", "pipeline").out
+
+
+def test_render_prints_one_canonical_form(shop):
+    nightly = shop("render", "schedule", "nightly").out
+    assert (
+        nightly
+        == """\
+kind: Schedule
+name: nightly
+pipeline: scoring
+trigger:
+  recurrence:
+    frequency: Day
+    time_zone: America/New_York
+    time_of_day: "02:30"
+    first_run: aligned
+pipeline_parameters:
+  batch_size: 512
+"""
+    )
+    whole = shop("render").out
+    assert whole.split("---\n")[-1] == nightly
+    assert len(whole.split("---\n")) == 4
+    (data,) = shop("render", "schedule", "nightly", "--output", "json", "--defaults").data
+    assert data["trigger"]["recurrence"]["interval"] == 1
+    done = shop("render", "schedule", "nobody")
+    assert (done.code, done.err) == (1, "error: no schedule 'nobody' is declared\n")

