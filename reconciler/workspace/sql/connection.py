@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import weakref
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -35,8 +37,13 @@ class Database:
         self.path = path
         self.read_only = read_only
         self._engine = create_engine(
-            "sqlite://", creator=self._connect, poolclass=QueuePool, pool_size=4
+            "sqlite://",
+            creator=partial(_connect, path, read_only=read_only),
+            poolclass=QueuePool,
+            pool_size=4,
         )
+        # Whoever opened a workspace for one command need not close it.
+        weakref.finalize(self, self._engine.dispose)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -66,28 +73,6 @@ class Database:
         """Close all connections."""
         self._engine.dispose()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            f"file:{quote(str(Path(self.path).absolute()))}?{self._mode()}",
-            uri=True,
-            timeout=_BUSY_SECONDS,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-        connection.execute("PRAGMA foreign_keys=ON")
-        connection.execute("PRAGMA synchronous=FULL")
-        return connection
-
-    def _mode(self) -> str:
-        if not self.read_only:
-            return "mode=rw"
-        # A reader of a WAL database makes the files beside it, where it may. Where it may not and
-        # there are none, nobody writes either.
-        writable = os.access(Path(self.path).absolute().parent, os.W_OK)
-        alone = not Path(f"{self.path}-wal").exists()
-        return "immutable=1" if alone and not writable else "mode=ro"
-
     @contextmanager
     def _meaning(self) -> Iterator[None]:
         """Turn the driver's errors into the program's own."""
@@ -97,6 +82,28 @@ class Database:
             raise _meaning_of(error.orig, self.path) from error
         except sqlite3.Error as error:
             raise _meaning_of(error, self.path) from error
+
+
+def _connect(path: str, *, read_only: bool) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"file:{quote(str(Path(path).absolute()))}?{_mode(path) if read_only else 'mode=rw'}",
+        uri=True,
+        timeout=_BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
+def _mode(path: str) -> str:
+    # A reader of a WAL database makes the files beside it, where it may. Where it may not and
+    # there are none, nobody writes either.
+    writable = os.access(Path(path).absolute().parent, os.W_OK)
+    alone = not Path(f"{path}-wal").exists()
+    return "immutable=1" if alone and not writable else "mode=ro"
 
 
 def driver(connection: Connection) -> sqlite3.Connection:

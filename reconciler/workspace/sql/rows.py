@@ -75,9 +75,10 @@ def _provenance(columns: Sequence[Any]) -> Provenance:
 
 
 def schedule(row: Sequence[Any]) -> RegisteredSchedule:
-    """Read (schedules.*, who, why, since, until, next_due, processed_to)."""
+    """Read (schedules.*, who, why, since, until, next_due, processed_to, initial)."""
     identity, name, spec, pipeline_id, status, disabled_by, project, target = row[:8]
-    created_at, updated_at, revision, who, why, since, until, next_due, processed_to = row[13:]
+    created_at, updated_at, revision, who, why, since, until, *timer = row[13:]
+    next_due, processed_to, initial = timer
     return RegisteredSchedule(
         id=identity,
         name=name,
@@ -93,6 +94,7 @@ def schedule(row: Sequence[Any]) -> RegisteredSchedule:
         hold=None if who is None else Hold(who=who, why=why, since=since, until=until),
         next_due=next_due,
         processed_to=processed_to,
+        initial=bool(initial),
     )
 
 

@@ -26,6 +26,7 @@ SCHEDULES = select(
     holds.c.until,
     timers.c.next_due,
     timers.c.processed_to,
+    timers.c.initial,
 ).select_from(schedules.outerjoin(holds).outerjoin(timers))
 
 
