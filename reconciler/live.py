@@ -115,6 +115,7 @@ class RegisteredSchedule:
     ``pipeline_id`` is the published version it is bound to, None where the spec says ``@latest``.
     ``created_at`` is the immutable anchor of a recurrence without a start time. ``next_due`` and
     ``processed_to`` are its timer: everything due up to ``processed_to`` has been decided.
+    ``initial`` holds until its one immediate run has been decided about.
     """
 
     id: str
@@ -131,6 +132,7 @@ class RegisteredSchedule:
     hold: Hold | None = None
     next_due: int | None = None
     processed_to: int | None = None
+    initial: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

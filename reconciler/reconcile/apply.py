@@ -11,7 +11,7 @@ from reconciler.plan.change import Action, Kind
 from reconciler.plan.check import problems
 from reconciler.plan.codec import plan_json
 from reconciler.plan.spec import spec_value
-from reconciler.reconcile.arm import arming, passed_over
+from reconciler.reconcile.arm import arming, first_passed_over, passed_over
 from reconciler.schedule import Datastore, Schedule, Status
 from reconciler.workspace.records import Clockwork
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reconciler.live import Live, RegisteredSchedule
     from reconciler.plan.change import Change, Plan
     from reconciler.reconcile.read import Reading
+    from reconciler.run import Fire
     from reconciler.workspace.base import Registry, RegistryTransaction
 
 T = TypeVar("T")
@@ -217,6 +218,7 @@ def rearm(
     """
     if status is Status.DISABLED:
         if here.status is Status.ACTIVE:
+            _record(tx, first_passed_over(here, now, "the schedule was disabled before it ran"))
             tx.arm(here.id, None)
         return
     before = spec_value(Schedule, here.spec)
@@ -224,13 +226,18 @@ def rearm(
     if not enabled and before.trigger == schedule.trigger:
         return
     reason = "the schedule was disabled" if enabled else "the trigger was edited before it fired"
-    gap = passed_over(here, now, reason)
-    if gap is not None:
-        tx.record_gap(gap)
-    after = arming(schedule, here.created_at, now, created=False)
+    _record(tx, passed_over(here, now, reason))
+    after = arming(schedule, here.created_at, now, created=here.initial)
+    if not (isinstance(after, Clockwork) and after.initial):
+        _record(tx, first_passed_over(here, now, reason))
     watched = arming(before, here.created_at, now, created=False)
     if enabled or isinstance(after, Clockwork) or after != watched:
         tx.arm(here.id, after)
+
+
+def _record(tx: RegistryTransaction, gap: Fire | None) -> None:
+    if gap is not None:
+        tx.record_gap(gap)
 
 
 def _url(spec: str) -> str:

@@ -8,7 +8,7 @@ from reconciler.plan.spec import spec_value
 from reconciler.run import Decision, Fire
 from reconciler.schedule import DatastoreChange, Schedule
 from reconciler.trigger.compile import compile_trigger
-from reconciler.trigger.decide import gap_key
+from reconciler.trigger.decide import gap_key, initial_key
 from reconciler.workspace.records import Clockwork, Watching
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 def arming(schedule: Schedule, created_at: int, now: int, *, created: bool) -> Arming:
     """Give what wakes ``schedule`` from ``now`` on.
 
-    ``created`` is True only for a schedule that is being created Active: only then does a
-    recurrence without a start time ask for its one immediate run.
+    ``created`` is True only for a schedule that is being created Active, or was and has not had
+    its one immediate run yet: only then does a recurrence without a start time ask for it.
     """
     trigger = schedule.trigger
     if isinstance(trigger, DatastoreChange):
@@ -29,6 +29,21 @@ def arming(schedule: Schedule, created_at: int, now: int, *, created: bool) -> A
     initial = created and calendar.initial
     return Clockwork(
         next_due=now if initial else calendar.next_after(now), processed_to=now, initial=initial
+    )
+
+
+def first_passed_over(here: RegisteredSchedule, now: int, reason: str) -> Fire | None:
+    """Account for the one immediate run, where it was not decided about and never will be."""
+    if not here.initial:
+        return None
+    return Fire(
+        schedule_id=here.id,
+        occurrence_key=initial_key(),
+        due_at=here.created_at,
+        decided_at=now,
+        decision=Decision.GAP,
+        reason=reason,
+        revision=here.revision,
     )
 
 

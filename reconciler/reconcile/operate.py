@@ -258,7 +258,7 @@ def _lift(tx: RegistryTransaction, here: RegisteredSchedule) -> None:
     if gap is not None:
         tx.record_gap(gap)
         schedule = spec_value(Schedule, here.spec)
-        tx.arm(here.id, arming(schedule, here.created_at, now, created=False))
+        tx.arm(here.id, arming(schedule, here.created_at, now, created=here.initial))
     tx.hold(here.id, None)
 
 

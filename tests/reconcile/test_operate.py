@@ -233,3 +233,37 @@ def test_a_schedule_that_went_and_came_back_does_not_fire_for_the_time_between(p
     place.forward(60)
     place.finish()
     assert decisions(place) == [(Decision.GAP, 5), (Decision.LAUNCH, 1)]
+
+
+FIRST = minutely().replace(", first_run: aligned", "").replace("Minute", "Hour")
+
+
+def test_a_first_run_is_not_lost_to_an_edit_before_it(place):
+    place.apply(a=HELLO, b=FIRST)
+    place.apply(b=FIRST.replace("interval: 1", "interval: 2"))
+    (run,) = place.finish()
+    assert run.state is RunState.FINISHED
+    assert [fire.occurrence_key for fire in place.fires("every-minute")] == ["i:"]
+
+
+def test_a_first_run_that_was_held_comes_when_the_hold_is_over(place):
+    place.apply(a=HELLO, b=FIRST)
+    operate.hold_schedule(place.registry, "every-minute", who="ann", why="audit", until=None)
+    place.forward(2 * 3_600)
+    place.step()
+    operate.release_schedule(place.registry, "every-minute")
+    (run,) = place.finish()
+    assert run.occurrence_key == "i:"
+    assert sorted(decisions(place)) == [(Decision.GAP, 2), (Decision.LAUNCH, 1)]
+
+
+@pytest.mark.parametrize(
+    "edit", ["status: Disabled\n", "trigger: {cron: {expression: '0 6 * * *'}}\n"]
+)
+def test_a_first_run_that_is_edited_away_leaves_its_row(place, edit):
+    place.apply(a=HELLO, b=FIRST)
+    place.apply(b=FIRST.partition("trigger:")[0] + edit if "trigger" in edit else FIRST + edit)
+    place.apply(b=FIRST)
+    place.finish()
+    assert place.runs() == []
+    assert decisions(place) == [(Decision.GAP, 1)]

@@ -1,0 +1,124 @@
+"""A runner stopped before or after any one of its effects: the next one loses and repeats nothing."""
+
+import random
+from collections import Counter
+from contextlib import contextmanager
+
+import pytest
+
+from reconciler.clock import MINUTE, SystemClock
+from reconciler.run import RunState
+from tests.site import minutely, site
+
+EFFECTS = 150  # about as many as the story below has
+LANDING = "kind: Datastore\nname: landing\nurl: file:landing\n"
+ARRIVALS = """
+kind: Schedule
+name: arrivals
+pipeline: mark
+trigger:
+  datastore_change:
+    {datastore: landing, settle: 0s, polling_interval: 0.5, data_path_parameter_name: file}
+"""
+
+
+class StoppedError(BaseException):
+    pass
+
+
+class Stopping:
+    """A port whose callers are stopped at the ``effect``-th thing they do through it."""
+
+    left = 0
+
+    def __init__(self, port):
+        self.port = port
+
+    def __getattr__(self, name):
+        found = getattr(self.port, name)
+        if name in {"now", "wakeup", "drain_wakeups"}:
+            return found
+        return self.transaction if name == "transaction" else self.counted(found)
+
+    def counted(self, call):
+        def counting(*arguments, **named):
+            self.point()
+            answer = call(*arguments, **named)
+            self.point()
+            return answer
+
+        return counting
+
+    @contextmanager
+    def transaction(self):
+        self.point()
+        with self.port.transaction() as tx:
+            yield tx
+            self.point()
+        self.point()
+
+    @staticmethod
+    def point():
+        Stopping.left -= 1
+        if Stopping.left == 0:
+            raise StoppedError
+
+
+def pipeline(started):
+    said = f'echo "$RECONCILER_RUN_ID/$RECONCILER_STEP/$RECONCILER_ATTEMPT" >> {started}'
+    return f"""
+kind: Pipeline
+name: mark
+parameters: {{file: {{type: datapath, default: landing/none}}}}
+steps:
+  - name: first
+    command: [sh, -c, '{said}; test $RECONCILER_ATTEMPT = 2']
+    retries: {{max: 1, backoff: 0s}}
+  - {{name: second, depends_on: [first], command: [sh, -c, '{said}']}}
+"""
+
+
+def over(place):
+    """Pass until the runs of both schedules are over; a runner that is stopped is followed by one."""
+    for passes in range(1_000):
+        try:
+            place.step()
+        except StoppedError:
+            place.restart()
+        runs = place.runs()
+        if len(runs) == 2 and all(run.state.over for run in runs):
+            return runs
+        place.daemon.wait(0.05)
+        if passes % 50 == 49:
+            place.forward(11)  # a submission that was lost is made again
+    raise AssertionError(place.runs())
+
+
+@pytest.mark.parametrize("part", range(8))
+def test_a_runner_stopped_at_any_effect_is_followed_by_one_that_loses_and_repeats_nothing(
+    tmp_path, part
+):
+    effect = random.randrange(1 + part * EFFECTS // 8, 1 + (part + 1) * EFFECTS // 8)
+    print(f"stopped at effect {effect}")
+    with site(tmp_path) as place:
+        # The evidence of what ended bears the machine's time.
+        place.clock.instant = SystemClock().now() // MINUTE * MINUTE + MINUTE
+        (place.project / "landing").mkdir()
+        started = tmp_path / "started"
+        place.apply(
+            a=pipeline(started), b=minutely(pipeline="mark", overlap="queue"), c=LANDING, d=ARRIVALS
+        )
+        place.poll()
+        (place.project / "landing" / "x").write_text("x")
+        place.forward(60)
+        daemon = place.daemon
+        Stopping.left = effect
+        for part_of in (daemon, daemon._ticker, daemon._launcher, daemon._observer):
+            part_of._ledger = Stopping(place.ledger)
+        daemon._executor = daemon._launcher._executor = Stopping(place.executor)
+        runs = over(place)
+        assert {run.state for run in runs} == {RunState.FINISHED}
+        made = [a.id for tries in place.ledger.attempts(r.id for r in runs).values() for a in tries]
+        assert Counter(started.read_text().split()) == Counter(made)
+        assert len(made) == 6
+        assert len(place.fires("every-minute")) == len(place.fires("arrivals")) == 1
