@@ -148,8 +148,8 @@ class LocalExecutor:
             return _read_exit(folder) or self._judge_token(folder)
         except FileNotFoundError:
             return NotStarted()
-        except ValueError as error:
-            return Gone(f"its evidence in {folder} is damaged: {error}")
+        except (KeyError, TypeError, ValueError) as error:
+            return Gone(f"its evidence in {folder} is damaged: {error!r}")
 
     def _judge_token(self, folder: Path) -> Evidence:
         with (folder / server.TOKEN).open(encoding="utf-8") as file:

@@ -269,9 +269,10 @@ def test_a_token_without_lock_and_exit_file_is_gone(executor, root, changes, rea
 
 
 @pytest.mark.parametrize("name", [server.TOKEN, server.EXIT])
-def test_damaged_evidence_is_gone_and_no_crash(executor, root, name):
+@pytest.mark.parametrize("text", [b"\0" * 80, b"\xff", b"null", b"[]", b"12", b'"x"', b"{}"])
+def test_damaged_evidence_is_gone_and_no_crash(executor, root, name, text):
     token(root)
-    (root / ID / name).write_bytes(b"\0" * 80)
+    (root / ID / name).write_bytes(text)
     found = executor.look([ID])[ID]
     assert isinstance(found, Gone)
     assert "damaged" in found.reason
