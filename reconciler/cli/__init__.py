@@ -16,12 +16,21 @@ import sys
 from reconciler import __version__
 from reconciler.cli.table import help_text
 
+INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the program on its arguments and exit with its code."""
+    for stream in (sys.stdout, sys.stderr):
+        # A file's name may hold what the terminal's encoding cannot say.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()
+    except KeyboardInterrupt:
+        # Ctrl-C before there was anything that knows how to answer it.
+        sys.stderr.write("\ninterrupted\n")
+        code = INTERRUPTED
     except BrokenPipeError:
         # Nobody reads on, and Python must not try to write the rest at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,10 +11,10 @@ from typing import Any
 import click
 
 from reconciler import __version__
+from reconciler.cli import INTERRUPTED
+from reconciler.cli.say import clean
 from reconciler.cli.table import COMMANDS, help_text
 from reconciler.errors import ManifestError, ReconcilerError
-
-INTERRUPTED = 130
 
 
 class Commands(click.Group):
@@ -56,7 +56,7 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except ManifestError as error:
             for problem in error.problems:
-                click.echo(str(problem), err=True)
+                click.echo(clean(str(problem)), err=True)
             say_error(count_problems(error))
             return error.exit_code
         except ReconcilerError as error:
@@ -77,8 +77,9 @@ class Commands(click.Group):
 
 def say_error(message: str, word: str = "error") -> None:
     """Write one line to stderr."""
-    line = " ".join(message.split("\n"))
-    click.echo(f"{click.style(f'{word}:', fg='red', bold=True)} {line}", err=True)
+    colour = False if os.environ.get("NO_COLOR") else None
+    red = click.style(f"{word}:", fg="red", bold=True)
+    click.echo(f"{red} {clean(message)}", err=True, color=colour)
 
 
 def count_problems(error: ManifestError) -> str:
@@ -109,9 +110,9 @@ def invoke(arguments: list[str]) -> int:
     except click.ClickException as error:
         # Click's own code for a wrong usage, 2, would say that a plan has changes.
         ctx = error.ctx if isinstance(error, click.UsageError) else None
-        say_error(
-            f"{error.format_message()} See `{ctx.command_path if ctx else 'reconciler'} --help`."
-        )
+        said = clean(error.format_message())
+        stop = "" if said.endswith((".", "?")) else "."
+        say_error(f"{said}{stop} See `{ctx.command_path if ctx else 'reconciler'} --help`.")
         return 1
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)

@@ -12,7 +12,7 @@ from reconciler.clock import SECOND, to_datetime
 from reconciler.settings import open_runner, read_runner_config
 
 
-@click.group("runner")
+@click.group("runner", no_args_is_help=False)
 def command() -> None:
     """Fire schedules and run pipelines on this machine."""
 

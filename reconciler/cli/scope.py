@@ -168,7 +168,8 @@ def scoped(function: Callable[..., R]) -> Callable[..., R]:
 
 def _no_color(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  (click's signature)
     if value:
-        ctx.color = False
+        # Errors are said by the program itself.
+        ctx.color = ctx.find_root().color = False
 
 
 output = click.option(

@@ -8,7 +8,7 @@ from reconciler.cli.scope import Scope, scoped
 from reconciler.settings import migrate_workspace
 
 
-@click.group("workspace")
+@click.group("workspace", no_args_is_help=False)
 def command() -> None:
     """Look after the workspace itself."""
 

@@ -46,12 +46,18 @@ def _lines(plan: Plan) -> Iterator[str]:
 def _source(plan: Plan) -> str:
     if plan.commit is None:
         return "Not committed to Git; objects will carry no commit and no author."
-    dirty = f" with {len(plan.dirty)} uncommitted: {', '.join(plan.dirty)}" if plan.dirty else ""
+    files = ", ".join(map(_file, plan.dirty))
+    dirty = f" with {len(plan.dirty)} uncommitted: {files}" if plan.dirty else ""
     return f"Commit {plan.commit[:12]}{dirty}"
 
 
+def _file(name: str) -> str:
+    """Write a file's name, quoted as JSON where a terminal would act upon it."""
+    return name if name.isprintable() else json.dumps(name)
+
+
 def _change(change: Change) -> Iterator[str]:
-    place = f"  ({change.file}:{change.line})" if change.file else ""
+    place = f"  ({_file(change.file)}:{change.line})" if change.file else ""
     reason = _REASONS.get(change.cause)
     because = f", {reason}" if reason else ""
     head = f"{change.action.symbol} {change.action.value:<8} {change.kind.value:<10} {change.name}"

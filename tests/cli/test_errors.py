@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import reconciler.cli.validate
-from reconciler.cli import run
+from reconciler.cli import main, run
 from reconciler.errors import StalePlan
+from tests.journeys.checkout import PIPELINE
 
 
 @pytest.fixture
@@ -62,6 +64,10 @@ def test_ctrl_c_is_130(failing):
         (["next", "x", "--count", "0"], "reconciler next"),
         (["render", "--defaults"], "reconciler render"),
         (["runner", "stop"], "reconciler runner"),
+        (["runner"], "reconciler runner"),
+        (["workspace"], "reconciler workspace"),
+        (["plan", "x"], "reconciler plan"),
+        (["completion"], "reconciler completion"),
         (["--", "-x"], "reconciler"),
     ],
 )
@@ -71,7 +77,8 @@ def test_a_wrong_usage_exits_1_and_says_where_help_is(arguments, place, capfd):
     assert out == ""
     (line,) = err.splitlines()
     assert line.startswith("error: ")
-    assert line.endswith(f" See `{place} --help`.")
+    assert line.endswith((f". See `{place} --help`.", f"? See `{place} --help`."))
+    assert line.isprintable()
 
 
 def test_a_mistyped_command_is_answered_with_the_nearest(capfd):
@@ -93,3 +100,39 @@ def test_a_reader_that_goes_away_is_no_news(words):
     )
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_ctrl_c_before_anything_is_loaded_is_130(monkeypatch, capfd):
+    def interrupt(_arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(reconciler.cli, "run", interrupt)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capfd.readouterr().err == "\ninterrupted\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8:strict", "latin-1", "ascii"])
+def test_what_a_terminal_cannot_say_is_escaped(encoding, shop):
+    name = os.fsdecode(b"\xff.yml")
+    shop.write("schedules/snow.yml", PIPELINE.replace("scoring", "snow\ndescription: ☃"))
+    Path(name).touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "reconciler", "plan"],
+        env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b'"\\udcff.yml"' in done.stdout
+
+
+def test_the_name_of_a_file_never_reaches_the_terminal_raw(shop):
+    shop.write("schedules/\x1b[2J\n.yml", "kind: Pip\n")
+    done = shop("validate")
+    assert done.code == 1
+    assert done.err.splitlines()[0].startswith("schedules/ [2J .yml:1:7: kind must be")
+    assert "\x1b" not in done.err
+    shop.write("schedules/\x1b[2J\n.yml", PIPELINE.replace("scoring", "other"))
+    plan = shop("plan")
+    assert '  ("schedules/\\u001b[2J\\n.yml":1)\n' in plan.out
+    assert 'uncommitted: "schedules/\\u001b[2J\\n.yml"\n' in plan.out

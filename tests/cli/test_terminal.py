@@ -64,6 +64,13 @@ def test_a_plan_is_coloured_unless_colours_are_declined(terminal):
     assert "\x1b" not in terminal("plan", NO_COLOR="1")[1]
 
 
+def test_an_error_is_red_unless_colours_are_declined(terminal):
+    for words in (["next", "nobody"], ["paln"], ["plan", "--frob"]):
+        assert "\x1b[31m\x1b[1merror:\x1b[0m " in terminal(*words)[1]
+        assert "\x1b" not in terminal(*words, NO_COLOR="1")[1]
+    assert "\x1b" not in terminal("next", "nobody", "--no-color")[1]
+
+
 def test_apply_asks_and_does_what_it_is_told(terminal, empty):
     code, shown = terminal("apply", answer=typing(b"n\n"))
     assert code == 1
