@@ -153,13 +153,15 @@ class _Builder:
             code = FieldChange("code (content)", _short(before.code_digest), _short(code_digest))
             fields = (*fields, code)
         version = label(same) if same is not None else f"{name}@new"
+        if same is not before:
+            fields = (*fields, FieldChange("version", label(before), version))
         if current is None:
             fields = (FieldChange("status", Status.DISABLED.value, Status.ACTIVE.value), *fields)
         return replace(
             change,
             action=Action.ENABLE if current is None else Action.UPDATE,
-            cause=Cause.RESTORED if current is None else Cause.EDITED,
-            fields=(*fields, FieldChange("version", label(before), version)),
+            cause=Cause.EDITED if current is not None else _back(before),
+            fields=fields,
             id=before.id,
             revision=before.revision,
             before=before.spec,
@@ -261,6 +263,8 @@ class _Builder:
             for version in self.live.pipelines
             if version.owner == self.owner and version.name not in self.desired.pipelines
         }
+        # One that is bound at each fire has no version's id.
+        gone |= {f"{name}@latest": name for name in gone.values()}
         stores = {
             store.name
             for store in self.live.datastores
@@ -270,12 +274,13 @@ class _Builder:
             if schedule.status is not Status.ACTIVE or schedule.owner == self.owner:
                 continue
             whose = f"schedule '{schedule.name}' of {schedule.owner or 'nobody (made by SDK)'}"
-            if schedule.pipeline_id in gone:
+            spec = spec_value(Schedule, schedule.spec)
+            used = gone.get(schedule.pipeline_id or spec.pipeline)
+            if used is not None:
                 yield (
-                    f"pipeline '{gone[schedule.pipeline_id]}' would be disabled, but {whose} uses "
-                    "it; disable that first"
+                    f"pipeline '{used}' would be disabled, but {whose} uses it; disable that first"
                 )
-            trigger = spec_value(Schedule, schedule.spec).trigger
+            trigger = spec.trigger
             if isinstance(trigger, DatastoreChange) and trigger.datastore in stores:
                 yield (
                     f"datastore '{trigger.datastore}' would be removed, but {whose} watches it; "
@@ -296,6 +301,11 @@ def _action(live: Status, desired: Status) -> Action:
     if live is desired:
         return Action.UPDATE
     return Action.ENABLE if desired is Status.ACTIVE else Action.DISABLE
+
+
+def _back(version: PublishedPipeline) -> Cause:
+    """Say why a pipeline without any Active version is enabled."""
+    return Cause.RESTORED if version.disabled_by is DisabledBy.MISSING else Cause.DRIFTED
 
 
 def _cause(here: RegisteredSchedule, *, edited: bool) -> Cause:

@@ -36,6 +36,7 @@ class Cause(StrEnum):
     EDITED = "edited"
     PIPELINE_MOVED = "pipeline_moved"
     RESTORED = "restored"
+    DRIFTED = "drifted"
     MISSING = "missing"
 
 

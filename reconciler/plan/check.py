@@ -9,15 +9,16 @@ import difflib
 from typing import TYPE_CHECKING
 
 from reconciler.pipeline import ParameterType, Pipeline
-from reconciler.plan.bind import Published, bind
-from reconciler.schedule import Datastore, DatastoreChange
+from reconciler.plan.bind import Published, bind, label
+from reconciler.schedule import Datastore, DatastoreChange, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from reconciler.errors import Problem
-    from reconciler.live import Live
+    from reconciler.live import Live, PublishedPipeline
     from reconciler.manifest.load import Declared
+    from reconciler.plan.bind import Binding
     from reconciler.plan.desired import Desired
     from reconciler.schedule import Schedule
 
@@ -54,16 +55,55 @@ def _problems(
         if isinstance(trigger, DatastoreChange) and trigger.datastore not in datastores:
             text = f"datastore '{trigger.datastore}' is {_unknown(trigger.datastore, datastores)}"
             yield schedule.problem(text, "trigger", trigger.TAG, "datastore")
-        if binding is None:
-            names = {*desired.pipelines, *published.by_name}
-            yield schedule.problem(
-                f"pipeline '{reference}' is {_unknown(reference, names)}", "pipeline"
-            )
-        elif _leaving(binding.name, desired, live):
-            text = f"pipeline '{binding.name}' is no longer declared, but this schedule uses it"
-            yield schedule.problem(f"{text}; declare it again or remove the schedule", "pipeline")
+        text = _unbound(schedule.value, binding, desired, live, published)
+        if binding is None or text:
+            yield schedule.problem(text, "pipeline")
         else:
             yield from _parameters(schedule, binding.pipeline, datastores)
+
+
+def _unbound(
+    schedule: Schedule, binding: Binding | None, desired: Desired, live: Live, published: Published
+) -> str:
+    """Say why a schedule cannot be bound to its pipeline; empty when it can."""
+    reference = schedule.pipeline
+    name = binding.name if binding else reference.partition("@")[0]
+    versions = published.by_name.get(name, [])
+    if _leaving(name, desired, live):
+        text = f"pipeline '{name}' is no longer declared, but this schedule uses it"
+        return f"{text}; declare it again or remove the schedule"
+    if binding is not None:
+        version = binding.published
+        return _disabled(version) if version and _retired(version, schedule, desired, live) else ""
+    if not versions:
+        known = {*desired.pipelines, *published.by_name}
+        return f"pipeline '{reference}' is {_unknown(reference, known)}"
+    if reference in {name, f"{name}@latest"}:
+        return _disabled(versions[-1])
+    return f"pipeline '{name}' has no such version; the newest is {label(versions[-1])}"
+
+
+def _retired(version: PublishedPipeline, schedule: Schedule, desired: Desired, live: Live) -> bool:
+    """Whether a schedule would begin to run a version that is Disabled and stays so.
+
+    One that runs it already is left alone: an operator who retired the version knew of it.
+    """
+    name = version.name
+    declared = name in desired.pipelines and desired.digest(name) == version.digest
+    if declared or version.status is Status.ACTIVE or schedule.status is Status.DISABLED:
+        return False
+    return not any(
+        here.owner == desired.owner
+        and here.name == schedule.name
+        and here.pipeline_id == version.id
+        and here.status is Status.ACTIVE
+        for here in live.schedules
+    )
+
+
+def _disabled(version: PublishedPipeline) -> str:
+    name = label(version)
+    return f"pipeline '{name}' is Disabled; enable it first: reconciler enable pipeline {name}"
 
 
 def _parameters(

@@ -17,6 +17,7 @@ LONGEST = 200
 _REASONS = {
     Cause.PIPELINE_MOVED: "its pipeline has another version",
     Cause.RESTORED: "its manifest is back",
+    Cause.DRIFTED: "somebody disabled it",
     Cause.MISSING: "its manifest was removed",
 }
 

@@ -4,6 +4,7 @@ import pytest
 
 from reconciler.live import DisabledBy, Hold, Live
 from reconciler.plan.change import Action, Cause
+from reconciler.plan.render import plan_text
 from reconciler.schedule import Status
 from tests.plan.world import (
     ALL,
@@ -180,7 +181,15 @@ def test_a_pipeline_put_back_is_active_again():
     live = with_pipelines(applied(PLAIN), status=Status.DISABLED, disabled_by=DisabledBy.MISSING)
     (change,) = planned(desired(PLAIN), live).changes
     assert (change.action, change.cause) == (Action.ENABLE, Cause.RESTORED)
-    assert fields(change) == {"status": ("Disabled", "Active"), "version": ("score@1", "score@1")}
+    assert fields(change) == {"status": ("Disabled", "Active")}
+
+
+def test_a_pipeline_that_an_operator_disabled_is_not_said_to_be_back():
+    live = with_pipelines(applied(PLAIN), status=Status.DISABLED, disabled_by=DisabledBy.OPERATOR)
+    plan = planned(desired(PLAIN), live)
+    (change,) = plan.changes
+    assert (change.action, change.cause) == (Action.ENABLE, Cause.DRIFTED)
+    assert "~ enable   Pipeline   score, somebody disabled it" in plan_text(plan)
 
 
 def test_a_pipeline_put_back_with_another_content_is_published_anew():
@@ -274,6 +283,17 @@ def test_what_others_use_is_not_taken_away():
         with_schedule(theirs, "clock", status=Status.DISABLED), "theirs", status=Status.DISABLED
     )
     assert planned(desired(), idle).refusals == ()
+
+
+def test_what_others_bind_at_each_fire_is_not_taken_away():
+    late = NIGHTLY.replace("pipeline: score", "pipeline: score@latest")
+    live = applied(late, live=applied(PIPELINE, LANDING), owner=OTHER)
+    (refusal,) = planned(desired(LANDING), live).refusals
+    assert refusal == (
+        "pipeline 'score' would be disabled, but schedule 'nightly' of other/prod uses it; "
+        "disable that first"
+    )
+    assert planned(desired(PIPELINE, LANDING), live).refusals == ()
 
 
 def test_a_schedule_made_through_the_sdk_is_named_as_such():

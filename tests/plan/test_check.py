@@ -2,6 +2,7 @@ import pytest
 
 from reconciler.live import Live
 from reconciler.plan.check import problems
+from reconciler.schedule import Status
 from tests.plan.world import (
     ALL,
     ARRIVAL,
@@ -12,6 +13,8 @@ from tests.plan.world import (
     applied,
     desired,
     said,
+    with_pipelines,
+    with_schedule,
 )
 
 UNKNOWN = "neither declared here nor registered in the workspace"
@@ -107,6 +110,36 @@ def test_a_reference_may_be_to_what_is_registered():
     late = NIGHTLY.replace("pipeline: score", "pipeline: score@latest")
     for text in (by_version, by_id, late):
         assert said(desired(text), live) == []
+
+
+def test_what_is_registered_and_cannot_be_run_is_not_called_unknown():
+    live = applied(PIPELINE, LANDING, owner=OTHER)
+    disabled = with_pipelines(live, status=Status.DISABLED)
+    for reference in ("score", "score@latest", "score@1", "score-1"):
+        text = NIGHTLY.replace("pipeline: score", f"pipeline: {reference}")
+        (line,) = said(desired(text), disabled)
+        assert line.endswith(
+            "pipeline 'score@1' is Disabled; enable it first: reconciler enable pipeline score@1"
+        )
+    (line,) = said(desired(NIGHTLY.replace("pipeline: score", "pipeline: score@7")), live)
+    assert line.endswith("pipeline 'score' has no such version; the newest is score@1")
+
+
+def test_a_schedule_that_runs_a_version_its_operator_retired_is_left_alone():
+    by_version = NIGHTLY.replace("pipeline: score", "pipeline: score@1")
+    live = applied(by_version, live=applied(PIPELINE, LANDING, owner=OTHER))
+    retired = with_pipelines(live, status=Status.DISABLED)
+    assert said(desired(by_version), retired) == []
+    assert said(desired(by_version + "status: Disabled\n"), retired) == []
+    gone = with_schedule(retired, "nightly", status=Status.DISABLED)
+    assert len(said(desired(by_version), gone)) == 1
+    assert said(desired(by_version + "status: Disabled\n"), gone) == []
+
+
+def test_a_version_that_this_apply_enables_again_may_be_named():
+    by_version = NIGHTLY.replace("pipeline: score", "pipeline: score@1")
+    retired = with_pipelines(applied(PIPELINE, LANDING), status=Status.DISABLED)
+    assert said(desired(PIPELINE, LANDING, by_version), retired) == []
 
 
 def test_a_pipeline_that_this_apply_would_take_away_cannot_be_used():
