@@ -233,6 +233,9 @@ def rearm(
     watched = arming(before, here.created_at, now, created=False)
     if enabled or isinstance(after, Clockwork) or after != watched:
         tx.arm(here.id, after)
+    else:
+        # The same place, looked at by other rules: they hold from now on, not from the next look.
+        tx.look_soon(after)
 
 
 def _record(tx: RegistryTransaction, gap: Fire | None) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
         TimerMove,
         Unfinished,
         Watch,
+        Watching,
     )
 
 
@@ -125,6 +126,10 @@ class RegistryTransaction(Protocol):
         """Forget what the watches of a datastore know: their next listing is a new baseline."""
         ...
 
+    def look_soon(self, watching: Watching) -> None:
+        """Make the next listing of a watched directory due now."""
+        ...
+
     def create_schedule(  # noqa: PLR0913  (a row's worth of facts, all by keyword)
         self,
         *,
@@ -194,7 +199,10 @@ class LedgerTransaction(Protocol):
         ...
 
     def arrivals(self, limit: int) -> list[Arrival]:
-        """Claim active, unheld data schedules whose cursor is behind their ready watch's log."""
+        """Claim active, unheld data schedules whose cursor is behind their ready watch's log.
+
+        A hold on a data schedule that has come to its end is removed: nothing was passed over.
+        """
         ...
 
     def changes(self, watch_id: int, after: int, limit: int) -> list[LoggedChange]:

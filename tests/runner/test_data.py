@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from reconciler.datastore.local import LocalDatastore
+from reconciler.reconcile import operate
 from reconciler.run import Decision, RunState
 
 SHOW = """
@@ -266,3 +267,30 @@ def test_listings_that_hang_neither_spin_the_loop_nor_stop_it_nor_other_polls(pl
         assert all(thread.daemon for thread in others)
     finally:
         end.set()
+
+
+def test_a_shorter_interval_holds_from_the_edit_on(place, landing):
+    place.apply(
+        a=SHOW, b=LANDING, c=on_arrival().replace("polling_interval: 1", "polling_interval: 1440")
+    )
+    place.poll()
+    (landing / "x.csv").write_text("data")
+    place.forward(60)
+    place.apply(c=on_arrival())
+    place.poll()
+    place.forward(3)
+    place.poll()
+    assert len(place.finish()) == 1
+
+
+def test_a_hold_ends_by_itself_and_what_came_meanwhile_fires(place, landing):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival())
+    place.poll()
+    until = place.clock.now() + 10 * 60_000_000
+    operate.hold_schedule(place.registry, "on-arrival", who="ann", why="audit", until=until)
+    (landing / "x.csv").write_text("data")
+    assert settle(place) == []
+    place.forward(10 * 60)
+    place.step()
+    assert place.schedule("on-arrival").hold is None
+    assert len(place.finish()) == 1

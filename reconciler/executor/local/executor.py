@@ -262,9 +262,18 @@ def _write(process: subprocess.Popen[bytes], frames: bytes) -> None:
 
 def _read_exit(folder: Path) -> Exited | None:
     try:
-        return Exited(**json.loads((folder / server.EXIT).read_bytes()))
+        found = Exited(**json.loads((folder / server.EXIT).read_bytes()))
     except FileNotFoundError:
         return None
+    if not (
+        isinstance(found.reason, str)
+        and isinstance(found.exit_code, int | None)
+        and all(
+            isinstance(at, int) and 0 <= at < 1 << 62 for at in (found.started_at, found.ended_at)
+        )
+    ):
+        raise ValueError("its values make no sense")
+    return found
 
 
 def _kill_leftovers(session: int, log: str) -> None:

@@ -129,7 +129,12 @@ class SqlLedgerTransaction:
         ]
 
     def arrivals(self, limit: int) -> list[Arrival]:
-        """Claim active, unheld data schedules whose cursor is behind their ready watch's log."""
+        """Claim active, unheld data schedules whose cursor is behind their ready watch's log.
+
+        A hold on a data schedule that has come to its end is removed: nothing was passed over.
+        """
+        watching = holds.c.schedule_id.in_(select(cursors.c.schedule_id))
+        self._connection.execute(delete(holds).where(holds.c.until <= self._now, watching))
         query = (
             select(
                 cursors.c.schedule_id, schedules.c.revision, cursors.c.watch_id, cursors.c.cursor
@@ -141,7 +146,7 @@ class SqlLedgerTransaction:
                 watches.c.state == WatchState.READY.value,
                 watches.c.change_seq > cursors.c.cursor,
                 schedules.c.status == Status.ACTIVE.value,
-                holds.c.schedule_id.is_(None) | (holds.c.until <= self._now),
+                holds.c.schedule_id.is_(None),
             )
             .order_by(cursors.c.schedule_id)
             .limit(limit)

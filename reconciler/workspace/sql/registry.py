@@ -235,6 +235,12 @@ class SqlRegistryTransaction:
             )
         )
 
+    def look_soon(self, watching: Watching) -> None:
+        """Make the next listing of a watched directory due now."""
+        here = watches.c.datastore == watching.datastore, watches.c.path == watching.path
+        later = watches.c.next_poll > self._now
+        self._connection.execute(update(watches).where(*here, later).values(next_poll=self._now))
+
     def create_schedule(  # noqa: PLR0913  (the port's)
         self,
         *,

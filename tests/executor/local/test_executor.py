@@ -268,6 +268,18 @@ def test_a_token_without_lock_and_exit_file_is_gone(executor, root, changes, rea
     assert executor.look([ID]) == {ID: Gone(reason)}
 
 
+@pytest.mark.parametrize(
+    "changes", [{"reason": None}, {"exit_code": "0"}, {"started_at": 1 << 70}, {"ended_at": -1}]
+)
+def test_an_exit_file_whose_values_make_no_sense_is_damaged(executor, root, changes):
+    token(root)
+    ended = {"exit_code": 0, "reason": "", "started_at": 1, "ended_at": 2, "canceled": False}
+    (root / ID / server.EXIT).write_text(json.dumps({**ended, **changes}))
+    found = executor.look([ID])[ID]
+    assert isinstance(found, Gone)
+    assert "make no sense" in found.reason
+
+
 @pytest.mark.parametrize("name", [server.TOKEN, server.EXIT])
 @pytest.mark.parametrize("text", [b"\0" * 80, b"\xff", b"null", b"[]", b"12", b'"x"', b"{}"])
 def test_damaged_evidence_is_gone_and_no_crash(executor, root, name, text):
