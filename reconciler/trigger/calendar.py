@@ -172,22 +172,35 @@ def monthly(
         for weekday in range(7)
     }
 
+    # The month of the last answer: its first day, the first day after it, its number and its active
+    # days. Asked in order, as a runner does, the next answer is in it or in the month after.
+    latest: tuple[int, int, int, tuple[int, ...]] = (0, 0, 0, ())
+
     def next_day(day: int) -> int:
         """Return the first active day from ``day`` on, in days since 1970-01-01."""
+        start, end, month, days = latest
+        if start <= day < end:
+            at = bisect_left(days, day - start + 1)
+            if at < len(days):
+                return start + days[at] - 1
+            return search(next_month(month + 1), 1)
         today = date_of(day)
         present = today.year * 12 + today.month - 1
-        month, earliest = next_month(present), today.day
+        month = next_month(present)
+        return search(month, today.day if month == present else 1)
+
+    def search(month: int, earliest: int) -> int:
+        nonlocal latest
         while month < _LAST_MONTH:
-            if month != present:
-                earliest = 1
             year, index = divmod(month, 12)
             start = date(year, index + 1, 1).toordinal() - _EPOCH_ORDINAL
             length = 29 if index == 1 and isleap(year) else _LENGTHS[index]
             days = shapes[length, (start + _THURSDAY) % 7]
             at = bisect_left(days, earliest)
             if at < len(days):
+                latest = (start, start + length, month, days)
                 return start + days[at] - 1
-            month = next_month(month + 1)
+            month, earliest = next_month(month + 1), 1
         return NEVER // DAY
 
     def pattern(wall: int) -> int:
