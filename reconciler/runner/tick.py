@@ -102,13 +102,8 @@ class Ticker:
                 tx.request_cancel([run_id], reason)
             fires = tx.record_fires(batch.fires, batch.runs) if batch.fires else []
         for fire in fires:
-            log.info(
-                "fire %s %s %s %s",
-                fire.schedule_id,
-                fire.occurrence_key,
-                fire.decision,
-                fire.reason,
-            )
+            name = batch.names[fire.schedule_id]
+            log.info("%s of %s: %s, %s", fire.occurrence_key, name, fire.decision, fire.reason)
         return claimed, len(fires)
 
     # By the clock -----------------------------------------------------------------------------
