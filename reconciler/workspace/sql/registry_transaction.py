@@ -1,0 +1,408 @@
+"""The registry's writes: compare-and-set, in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, delete, exists, func, insert, select, update
+
+from reconciler.errors import NotFound, StalePlan
+from reconciler.schedule import Status
+from reconciler.workspace.records import (
+    Clockwork,
+    CodeTree,
+    Experiment,
+    PublishedPipeline,
+    Watching,
+    WatchState,
+)
+from reconciler.workspace.sql import rows, statements
+from reconciler.workspace.sql.statements import insert_missing
+from reconciler.workspace.sql.tables import (
+    applies,
+    blobs,
+    cursors,
+    datastores,
+    experiments,
+    fires,
+    holds,
+    pipelines,
+    schedules,
+    timers,
+    trees,
+    watches,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy import BindParameter, Connection, Delete, Select, Update
+
+    from reconciler.run import Fire
+    from reconciler.workspace.records import (
+        Arming,
+        DisabledBy,
+        Hold,
+        Live,
+        Owner,
+        Provenance,
+    )
+
+# Building a statement costs more than running it; these are run once per changed schedule.
+_ID: BindParameter[str] = bindparam("b_id")
+_REVISION_OF = select(schedules.c.revision).where(schedules.c.id == _ID)
+_REPLACE = update(schedules).where(
+    schedules.c.id == _ID, schedules.c.revision == bindparam("b_revision")
+)
+_REVISE_TIMER = update(timers).where(timers.c.schedule_id == _ID)
+_STOP_TIMER = delete(timers).where(timers.c.schedule_id == _ID)
+_PAUSE_TIMER = _REVISE_TIMER.values(next_due=None, initial=False)
+_STOP_WATCHING = delete(cursors).where(cursors.c.schedule_id == _ID)
+
+
+class SqlRegistryTransaction:
+    """A :class:`~reconciler.workspace.base.RegistryTransaction`: one SQL transaction."""
+
+    def __init__(self, connection: Connection, now: int) -> None:
+        self._connection = connection
+        self._now = now
+
+    def now(self) -> int:
+        """Give the instant this transaction writes with."""
+        return self._now
+
+    def live(self) -> Live:
+        """Read everything as this transaction sees it; nobody else can write meanwhile."""
+        return statements.live(self._connection)
+
+    def publish(  # noqa: PLR0913  (the port's)
+        self,
+        *,
+        owner: Owner | None,
+        name: str,
+        spec: str,
+        digest: str,
+        code: CodeTree | None,
+        provenance: Provenance,
+    ) -> PublishedPipeline:
+        """Publish a pipeline, or return (and make Active again) the version with that digest.
+
+        A version that is returned keeps the owner and provenance of its first publication.
+        """
+        same = select(pipelines).where(pipelines.c.name == name, pipelines.c.digest == digest)
+        found = self._connection.execute(same).first()
+        if found is not None:
+            known = rows.pipeline(found)
+            if known.status is not Status.ACTIVE:
+                self.set_pipeline_status(known.id, known.revision, Status.ACTIVE, None)
+            return rows.pipeline(self._connection.execute(same).one())
+        if code is not None:
+            self._store(code)
+        newest = select(func.coalesce(func.max(pipelines.c.version), 0))
+        version = self._connection.scalar(newest.where(pipelines.c.name == name)) or 0
+        self._connection.execute(
+            insert(pipelines).values(
+                id=str(uuid.uuid4()),
+                name=name,
+                version=version + 1,
+                spec=spec,
+                digest=digest,
+                code_digest=code.digest if code else None,
+                status=Status.ACTIVE.value,
+                created_at=self._now,
+                revision=1,
+                **rows.owner_columns(owner),
+                **rows.source_columns(provenance),
+            )
+        )
+        return rows.pipeline(self._connection.execute(same).one())
+
+    def set_pipeline_status(
+        self, pipeline_id: str, revision: int, status: Status, disabled_by: DisabledBy | None
+    ) -> None:
+        """Activate or disable one published version."""
+        same = pipelines.c.id == pipeline_id
+        change = update(pipelines).where(same, pipelines.c.revision == revision)
+        values = {
+            "status": status.value,
+            "disabled_by": disabled_by and disabled_by.value,
+            "revision": revision + 1,
+        }
+        if self._connection.execute(change, values).rowcount == 0:
+            present = select(pipelines.c.name, pipelines.c.revision).where(same)
+            raise self._stale(f"pipeline {pipeline_id}", revision, present)
+
+    def put_datastore(
+        self,
+        *,
+        owner: Owner | None,
+        name: str,
+        spec: str,
+        provenance: Provenance,
+        revision: int | None,
+    ) -> None:
+        """Register a datastore (``revision`` None) or replace its spec."""
+        values: dict[str, Any] = {
+            "spec": spec,
+            **rows.owner_columns(owner),
+            **rows.source_columns(provenance),
+        }
+        if revision is None:
+            values |= {"name": name, "created_at": self._now, "revision": 1}
+            if self._connection.execute(insert_missing(datastores), values).rowcount == 0:
+                raise StalePlan(f"datastore '{name}' is registered by now: plan again")
+            return
+        values["revision"] = revision + 1
+        self._change_datastore(update(datastores).values(values), name, revision)
+
+    def remove_datastore(self, name: str, revision: int) -> None:
+        """Unregister a datastore."""
+        self._change_datastore(delete(datastores), name, revision)
+
+    def rebaseline(self, name: str) -> None:
+        """Make the next listing of each directory of a datastore a new baseline."""
+        self._connection.execute(
+            update(watches)
+            .where(watches.c.datastore == name)
+            .values(
+                state=WatchState.BASELINING.value,
+                # The number moves on so that a poll under way is void.
+                poll_seq=watches.c.poll_seq + 1,
+                next_poll=self._now,
+            )
+        )
+
+    def look_soon(self, watching: Watching) -> None:
+        """Make the next listing of a watched directory due now."""
+        here = watches.c.datastore == watching.datastore, watches.c.path == watching.path
+        later = watches.c.next_poll > self._now
+        self._connection.execute(update(watches).where(*here, later).values(next_poll=self._now))
+
+    def create_schedule(  # noqa: PLR0913  (the port's)
+        self,
+        *,
+        owner: Owner | None,
+        name: str,
+        spec: str,
+        pipeline_id: str | None,
+        status: Status,
+        provenance: Provenance,
+        arming: Arming | None,
+    ) -> str:
+        """Register a schedule and return its id; ``arming`` is None for a disabled one.
+
+        Raises:
+            StalePlan: the owner has a schedule of that name by now.
+        """
+        schedule_id = str(uuid.uuid4())
+        values = {
+            "id": schedule_id,
+            "name": name,
+            "spec": spec,
+            "pipeline_id": pipeline_id,
+            "status": status.value,
+            "created_at": self._now,
+            "updated_at": self._now,
+            "revision": 1,
+            **rows.owner_columns(owner),
+            **rows.source_columns(provenance),
+        }
+        if self._connection.execute(insert_missing(schedules), values).rowcount == 0:
+            raise StalePlan(f"schedule '{name}' of {owner} is registered by now: plan again")
+        watch = self._join(arming) if isinstance(arming, Watching) else None
+        self._wake(schedule_id, 1, arming, watch)
+        return schedule_id
+
+    def update_schedule(  # noqa: PLR0913  (the port's)
+        self,
+        schedule_id: str,
+        revision: int,
+        *,
+        spec: str,
+        pipeline_id: str | None,
+        status: Status,
+        disabled_by: DisabledBy | None,
+        provenance: Provenance,
+        name: str | None = None,
+    ) -> None:
+        """Replace a schedule's spec, binding and status; its timer and watch stay as they are.
+
+        ``name`` renames it; None keeps its name.
+        """
+        values = {
+            "b_id": schedule_id,
+            "b_revision": revision,
+            "spec": spec,
+            "pipeline_id": pipeline_id,
+            "status": status.value,
+            "disabled_by": disabled_by and disabled_by.value,
+            "updated_at": self._now,
+            "revision": revision + 1,
+            **rows.source_columns(provenance),
+        }
+        if name is not None:
+            values["name"] = name
+        if self._connection.execute(_REPLACE, values).rowcount == 0:
+            same = schedules.c.id == schedule_id
+            present = select(schedules.c.name, schedules.c.revision).where(same)
+            raise self._stale(f"schedule {schedule_id}", revision, present)
+        # The timer carries a copy, so that claiming it needs no look at the wide table.
+        self._connection.execute(_REVISE_TIMER, {"b_id": schedule_id, "revision": revision + 1})
+
+    def arm(self, schedule_id: str, arming: Arming | None) -> None:
+        """Set what wakes the schedule; None stops its timer and takes it off its watch.
+
+        A stopped timer keeps its mark: what was decided stays known while the schedule is disabled.
+        ``initial`` makes the timer due at once, whatever its ``next_due``.
+
+        Raises:
+            NotFound: no such schedule.
+        """
+        revision = self._revision(schedule_id)
+        # Whether a watch is looked at includes this schedule, if it is on it already.
+        watch = self._join(arming) if isinstance(arming, Watching) else None
+        stop = _PAUSE_TIMER if arming is None else _STOP_TIMER
+        self._connection.execute(stop, {"b_id": schedule_id})
+        self._connection.execute(_STOP_WATCHING, {"b_id": schedule_id})
+        self._wake(schedule_id, revision, arming, watch)
+
+    def hold(self, schedule_id: str, hold: Hold | None) -> None:
+        """Set or lift the schedule's hold.
+
+        Raises:
+            NotFound: no such schedule.
+        """
+        self._revision(schedule_id)
+        self._connection.execute(delete(holds).where(holds.c.schedule_id == schedule_id))
+        if hold is not None:
+            self._connection.execute(
+                insert(holds).values(
+                    schedule_id=schedule_id,
+                    who=rows.plain(hold.who),
+                    why=rows.plain(hold.why),
+                    since=hold.since,
+                    until=hold.until,
+                )
+            )
+
+    def record_gap(self, fire: Fire) -> None:
+        """Add the decision row of occurrences that an edit or a pause passed over."""
+        values = dict(zip(rows.FIRE_FIELDS, rows.fire_values(fire), strict=True))
+        self._connection.execute(insert_missing(fires).values(values))
+
+    def ensure_experiment(self, name: str) -> Experiment:
+        """Return the experiment, created on first use."""
+        self._connection.execute(
+            insert_missing(experiments).values(
+                id=str(uuid.uuid4()), name=name, created_at=self._now
+            )
+        )
+        found = select(experiments).where(experiments.c.name == name)
+        return rows.experiment(self._connection.execute(found).one())
+
+    def record_apply(self, owner: Owner, provenance: Provenance, summary: str, plan: str) -> None:
+        """Append to the history of applies; ``plan`` is the plan's JSON."""
+        self._connection.execute(
+            insert(applies).values(
+                source_commit=provenance.commit,
+                source_author=provenance.author,
+                applied_at=self._now,
+                summary=summary,
+                plan=plan,
+                **rows.owner_columns(owner),
+            )
+        )
+
+    def _revision(self, schedule_id: str) -> int:
+        revision: int | None = self._connection.scalar(_REVISION_OF, {"b_id": schedule_id})
+        if revision is None:
+            raise NotFound(f"no schedule {schedule_id}")
+        return revision
+
+    def _change_datastore(self, change: Update | Delete, name: str, revision: int) -> None:
+        same = datastores.c.name == name
+        change = change.where(same, datastores.c.revision == revision)
+        if self._connection.execute(change).rowcount == 0:
+            present = select(datastores.c.name, datastores.c.revision).where(same)
+            raise self._stale(f"datastore '{name}'", revision, present)
+
+    def _stale(self, what: str, revision: int, present: Select[tuple[str, int]]) -> StalePlan:
+        """Tell why a compare-and-set found nothing to change."""
+        found = self._connection.execute(present).first()
+        if found is None:
+            return StalePlan(f"{what} was at revision {revision} and is gone by now: plan again")
+        kind = what.split(maxsplit=1)[0]
+        return StalePlan(
+            f"{kind} '{found.name}' was at revision {revision} and is at {found.revision} by now: "
+            "plan again"
+        )
+
+    def _wake(
+        self,
+        schedule_id: str,
+        revision: int,
+        arming: Arming | None,
+        watch: tuple[int, int] | None,
+    ) -> None:
+        """Insert the timer or the cursor of a schedule that has neither."""
+        if isinstance(arming, Clockwork):
+            due = arming.next_due
+            if arming.initial:
+                due = self._now if due is None else min(due, self._now)
+            timer = {
+                "schedule_id": schedule_id,
+                "revision": revision,
+                "next_due": due,
+                "processed_to": arming.processed_to,
+                "initial": arming.initial,
+            }
+            self._connection.execute(insert(timers), timer)
+        elif watch is not None:
+            watch_id, change_seq = watch
+            cursor = {"schedule_id": schedule_id, "watch_id": watch_id, "cursor": change_seq}
+            self._connection.execute(insert(cursors), cursor)
+
+    def _join(self, watching: Watching) -> tuple[int, int]:
+        """Find or begin the watch of a directory; give its id and the end of its change log."""
+        watch = self._connection.execute(
+            select(watches).where(
+                watches.c.datastore == watching.datastore, watches.c.path == watching.path
+            )
+        ).first()
+        if watch is None:
+            new = insert(watches).values(
+                datastore=watching.datastore,
+                path=watching.path,
+                state=WatchState.BASELINING.value,
+                poll_seq=0,
+                change_seq=0,
+                next_poll=self._now,
+                failures=0,
+            )
+            return self._connection.execute(new.returning(watches.c.id)).scalar_one(), 0
+        watched = exists().where(
+            cursors.c.watch_id == watch.id,
+            schedules.c.id == cursors.c.schedule_id,
+            schedules.c.status == Status.ACTIVE.value,
+        )
+        values: dict[str, Any] = {"next_poll": min(watch.next_poll, self._now)}
+        if not self._connection.scalar(select(watched)):
+            # Nobody looked for a while: what changed meanwhile is no news. The number moves on so
+            # that a poll under way since then is void.
+            values |= {
+                "state": WatchState.BASELINING.value,
+                "poll_seq": watch.poll_seq + 1,
+                "failures": 0,
+            }
+        self._connection.execute(update(watches).where(watches.c.id == watch.id).values(values))
+        return watch.id, watch.change_seq
+
+    def _store(self, code: CodeTree) -> None:
+        entries = []
+        for path, mode, data in code.entries:
+            digest = hashlib.sha256(data).hexdigest()
+            self._connection.execute(insert_missing(blobs).values(digest=digest, data=data))
+            entries.append((path, mode, digest))
+        self._connection.execute(
+            insert_missing(trees).values(digest=code.digest, entries=rows.json_text(entries))
+        )
