@@ -273,7 +273,7 @@ class SqlLedger:
         with self._database.reading() as connection:
             found = [rows.run(row) for row in connection.execute(query)]
         if not found:
-            raise NotFound(f"no run {prefix}")
+            raise NotFound(f"no run '{prefix}'; `reconciler runs` lists them")
         if len(found) > 1 and found[0].id != prefix:
             ids = ", ".join(run.id for run in found[:5]) + (", ..." if len(found) > 5 else "")
             raise NotFound(f"several runs begin with '{prefix}': {ids}")

@@ -9,27 +9,16 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from reconciler.errors import NotFound
-from reconciler.workspace.records import (
-    CodeTree,
-    Experiment,
-)
+from reconciler.workspace.records import CodeTree, Experiment
 from reconciler.workspace.sql import rows, statements
 from reconciler.workspace.sql.registry_transaction import SqlRegistryTransaction
-from reconciler.workspace.sql.tables import (
-    applies,
-    blobs,
-    experiments,
-    trees,
-)
+from reconciler.workspace.sql.tables import applies, blobs, experiments, trees
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.clock import Clock
-    from reconciler.workspace.records import (
-        ApplyRecord,
-        Live,
-    )
+    from reconciler.workspace.records import ApplyRecord, Live
     from reconciler.workspace.sql.connection import Database
 
 

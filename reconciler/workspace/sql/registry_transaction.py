@@ -39,14 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy import BindParameter, Connection, Delete, Select, Update
 
     from reconciler.run import Fire
-    from reconciler.workspace.records import (
-        Arming,
-        DisabledBy,
-        Hold,
-        Live,
-        Owner,
-        Provenance,
-    )
+    from reconciler.workspace.records import Arming, DisabledBy, Hold, Live, Owner, Provenance
 
 # Building a statement costs more than running it; these are run once per changed schedule.
 _ID: BindParameter[str] = bindparam("b_id")
