@@ -66,12 +66,17 @@ class Workspace:
 def workspace_path(url: str, base: str) -> Path:
     """Give the database file that a workspace URL names; a relative path is counted from ``base``.
 
+    ``~`` is a home folder: after ``sqlite:`` no shell replaces it.
+
     Raises:
-        WorkspaceError: another kind of workspace.
+        WorkspaceError: another kind of workspace, or one without a file.
     """
     if not url.startswith(SCHEME):
         raise WorkspaceError(f"workspace '{url}' is not known; write {SCHEME}PATH")
-    return Path(base, url.removeprefix(SCHEME))
+    path = url.removeprefix(SCHEME)
+    if path in {"", ":memory:"}:
+        raise WorkspaceError(f"workspace '{url}' is no file; write {SCHEME}PATH")
+    return Path(base, os.path.expanduser(path))  # noqa: PTH111  (of an unknown user it stays text)
 
 
 def open_source(folder: str) -> Source:

@@ -25,6 +25,15 @@ def test_another_kind_of_workspace_is_named_with_the_way_out():
         workspace_path("mysql://x", ".")
 
 
+def test_a_workspace_is_a_file_and_may_lie_in_a_home(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert workspace_path("sqlite:~/b.db", "/base").as_posix() == "/home/ada/b.db"
+    assert workspace_path("sqlite:~nobody-here/b.db", "/base").name == "b.db"
+    for url in ("sqlite:", "sqlite::memory:"):
+        with pytest.raises(WorkspaceError, match="is no file; write sqlite:PATH"):
+            workspace_path(url, "/base")
+
+
 def test_a_workspace_is_made_only_on_request(tmp_path):
     with pytest.raises(NotFound, match="`reconciler apply` creates it"):
         open_workspace("sqlite:ws.db", str(tmp_path))

@@ -24,8 +24,7 @@ def command(scope: Scope, *, words: tuple[str, ...], reason: str) -> None:
     kind, name = kind_and_name(words, ("schedule", "pipeline"))
     registry = scope.open().registry
     if kind == "pipeline":
-        disable_pipeline(registry, name)
-        click.echo(f"pipeline {name} is disabled")
+        click.echo(f"pipeline {disable_pipeline(registry, name)} is disabled")
         return
     done = disable_schedule(registry, name, who=getpass.getuser(), why=reason)
     how = "held without end, as a project manages it" if isinstance(done, Hold) else "disabled"

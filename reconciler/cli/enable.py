@@ -19,7 +19,7 @@ def command(scope: Scope, *, words: tuple[str, ...]) -> None:
     kind, name = kind_and_name(words, ("schedule", "pipeline"))
     registry = scope.open().registry
     if kind == "pipeline":
-        enable_pipeline(registry, name)
+        name = enable_pipeline(registry, name)
     else:
         enable_schedule(registry, name)
     click.echo(f"{kind} {name} is enabled")

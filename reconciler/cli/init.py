@@ -85,8 +85,13 @@ def command(folder: Path, *, name: str | None) -> None:
         path.write_text(text, encoding="utf-8")
         click.echo(f"wrote {path}")
     _ignore(folder / ".gitignore")
-    at = "" if folder == Path() else f"cd {shlex.quote(str(folder))} && "
-    click.echo(f"Next: {at}reconciler plan; reconciler apply; reconciler runner start")
+    steps = ["reconciler plan", "reconciler apply", "reconciler runner start"]
+    if folder != Path():
+        steps.insert(0, f"cd {shlex.quote(str(folder))}")
+    if any(Path(above, ".git").exists() for above in (folder.resolve(), *folder.resolve().parents)):
+        # What is not committed is applied only on request.
+        steps.insert(-2, "git add -A . && git commit")
+    click.echo(f"Next: {' && '.join(steps)}")
 
 
 def _name(folder: str) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from reconciler.clock import to_instant
 from reconciler.errors import ReconcilerError
 from reconciler.fields import parse_duration
+from reconciler.trigger.calendar import HORIZON
 from reconciler.trigger.zones import first_instant, resolve
 
 
@@ -28,9 +29,12 @@ def parse_end(text: str, zone: str, now: int) -> int:
     """Read an ISO time, or a duration from now: ``2h``, ``1d12h``.
 
     Raises:
-        ReconcilerError: it is neither.
+        ReconcilerError: it is neither, or beyond the year in which nothing is due any more.
     """
     try:
-        return now + parse_duration(text) // timedelta(microseconds=1)
+        end = now + parse_duration(text) // timedelta(microseconds=1)
     except ValueError:
-        return parse_when(text, zone)
+        end = parse_when(text, zone)
+    if end > HORIZON:
+        raise ReconcilerError(f"'{text}' lies beyond the year 2200; leave it out for no end")
+    return end

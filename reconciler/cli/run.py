@@ -71,6 +71,9 @@ def command(  # noqa: PLR0913  (its options)
         )
     if not address.has_runner():
         click.echo(f"note: {address.start_hint()}", err=True)
+    if wait:
+        # Whoever stops waiting will want to know what goes on.
+        click.echo(f"waiting for run {run.id}", err=True)
     run = _wait(workspace, run.id) if wait else ledger.run(run.id)
     if as_json:
         document(data(run))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -44,8 +45,9 @@ class Address:
 
     def start_hint(self) -> str:
         """Say how to start a runner on it."""
-        path = settings.workspace_path(self.url, self.base).resolve()
-        return f"no runner is active; start one: reconciler runner start --workspace sqlite:{path}"
+        url = f"{settings.SCHEME}{settings.workspace_path(self.url, self.base).resolve()}"
+        command = f"reconciler runner start --workspace {shlex.quote(url)}"
+        return f"no runner is active; start one: {command}"
 
 
 @dataclass(frozen=True, slots=True)

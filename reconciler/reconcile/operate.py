@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from reconciler.errors import NotFound, Refused
 from reconciler.live import DisabledBy, Hold, Provenance
 from reconciler.pipeline import ParameterType, Pipeline
+from reconciler.plan.bind import label
 from reconciler.plan.spec import spec_text, spec_value
 from reconciler.reconcile.apply import rearm
 from reconciler.reconcile.arm import arming, passed_over
@@ -262,8 +263,10 @@ def _lift(tx: RegistryTransaction, here: RegisteredSchedule) -> None:
     tx.hold(here.id, None)
 
 
-def disable_pipeline(registry: Registry, name: str) -> None:
+def disable_pipeline(registry: Registry, name: str) -> str:
     """Disable a published pipeline version; a project that declares it plans to enable it again.
+
+    Returns which one, as ``name@3``.
 
     Raises:
         NotFound: no such pipeline.
@@ -274,21 +277,27 @@ def disable_pipeline(registry: Registry, name: str) -> None:
         pipeline = find_pipeline(live, name)
         users = sorted(s.name for s in live.schedules if _uses(s, pipeline))
         if users:
-            label = f"pipeline '{pipeline.name}@{pipeline.version}'"
             names = ", ".join(users)
-            raise Refused(f"{label} is used by active schedules: {names}; disable them first")
+            text = f"pipeline '{label(pipeline)}' is used by active schedules: {names}"
+            raise Refused(f"{text}; disable them first")
         tx.set_pipeline_status(pipeline.id, pipeline.revision, Status.DISABLED, DisabledBy.OPERATOR)
+    return label(pipeline)
 
 
-def enable_pipeline(registry: Registry, name: str) -> None:
-    """Make a published pipeline version Active again.
+def enable_pipeline(registry: Registry, name: str) -> str:
+    """Make a published pipeline version Active again; a bare name means the newest Disabled one.
+
+    Returns which one, as ``name@3``.
 
     Raises:
         NotFound: no such pipeline.
     """
     with registry.transaction() as tx:
-        pipeline = find_pipeline(tx.live(), name)
+        live = tx.live()
+        disabled = [p for p in live.pipelines if p.name == name and p.status is Status.DISABLED]
+        pipeline = disabled[-1] if disabled else find_pipeline(live, name)
         tx.set_pipeline_status(pipeline.id, pipeline.revision, Status.ACTIVE, None)
+    return label(pipeline)
 
 
 def _uses(schedule: RegisteredSchedule, pipeline: PublishedPipeline) -> bool:

@@ -10,13 +10,20 @@ def test_a_new_project_validates_plans_and_applies_at_once(empty):
         "wrote schedules/hello.yml",
         "wrote schedules/hello/greet.py",
         "wrote .gitignore",
-        "Next: reconciler plan; reconciler apply; reconciler runner start",
+        "Next: reconciler plan && reconciler apply && reconciler runner start",
     ]
     assert empty("validate").out == "OK: 1 schedule, 1 pipeline, 0 datastores in 1 file\n"
     assert "Plan: 2 to add" in empty("plan").out
     assert "project: shop\n" in Path("reconciler.yml").read_text()
     empty.apply()
     assert "first run" not in empty("next", "hello-every-morning").out
+
+
+def test_in_a_repository_the_next_steps_include_a_commit(empty):
+    empty.git("init", "-q")
+    steps = "git add -A . && git commit && reconciler apply && reconciler runner start\n"
+    assert empty("init").out.endswith(f"Next: reconciler plan && {steps}")
+    assert empty("init", "sub").out.endswith(f"Next: cd sub && reconciler plan && {steps}")
 
 
 def test_nothing_is_overwritten(empty):
@@ -33,7 +40,7 @@ def test_nothing_is_overwritten(empty):
 
 def test_a_folder_and_a_name_may_be_given(empty):
     done = empty("init", "sub dir", "--name", "risk")
-    assert "Next: cd 'sub dir' && reconciler plan;" in done.out
+    assert "Next: cd 'sub dir' && reconciler plan &&" in done.out
     assert "project: risk\n" in Path("sub dir/reconciler.yml").read_text()
     assert empty("init", "other dir").code == 0
     assert "project: other-dir\n" in Path("other dir/reconciler.yml").read_text()

@@ -69,6 +69,7 @@ def test_a_run_by_hand_is_waited_for_shown_and_its_logs_are_read(running):
     assert done.code == 1
     word, run_id, rest = done.out.split(" ", 2)
     assert (word, rest) == ("run", "Failed: step fail: exit code 1\n")
+    assert done.err == f"waiting for run {run_id}\n"
     assert running("logs", run_id).out == "==> step greet, attempt 1 <==\nhello Ada 2\n"
     assert running("logs", run_id, "--follow", "--step", "greet").out.endswith("hello Ada 2\n")
     assert running("logs", run_id, "--step", "fail").out == ""
@@ -176,11 +177,20 @@ def test_a_run_without_a_runner_waits_and_says_how_to_start_one(desk):
     assert (
         "no runner is active; start one: reconciler runner start --workspace sqlite:/" in done.err
     )
+    unknown = desk("logs", "zzz")
+    assert (unknown.code, unknown.err) == (1, "error: no run 'zzz'; `reconciler runs` lists them\n")
     run_id = done.out.split()[1]
     assert f"{run_id[:8]}  yearly    hello@1   NotStarted" in desk("runs").out
     logs = desk("logs", run_id)
     assert (logs.code, logs.err) == (0, f"run {run_id} is NotStarted; no step has started\n")
     assert "no runner is active" in desk("cancel", run_id).err
+
+
+def test_the_command_that_starts_a_runner_can_be_pasted(desk):
+    url = "sqlite:two words.db"
+    assert desk("apply", "--yes", "--workspace", url).err.endswith(
+        f"--workspace 'sqlite:{desk.path.resolve()}/two words.db'\n"
+    )
 
 
 def test_a_hold_is_shown_everywhere_and_lifted_by_release(desk):
@@ -192,6 +202,11 @@ def test_a_hold_is_shown_everywhere_and_lifted_by_release(desk):
     assert desk("release", "yearly").out == "schedule yearly is released\n"
     refused = desk("release", "yearly")
     assert (refused.code, refused.err) == (3, "error: schedule 'yearly' is not held\n")
+    for end in ("999999d", "9999-12-31T23:59:59-12:00"):
+        assert desk("hold", "yearly", "--until", end, "--reason", "x").err == (
+            f"error: '{end}' lies beyond the year 2200; leave it out for no end\n"
+        )
+    assert '"hold": null' in desk("show", "yearly", "--output", "json").out
     assert desk("hold", "yearly", "--until", "2h", "--reason", "x").code == 0
     assert (
         "in the future"
@@ -210,9 +225,10 @@ def test_disable_and_enable_by_hand(desk):
     assert desk("disable", "schedule", "yearly").out == (
         "schedule yearly is held without end, as a project manages it\n"
     )
-    assert desk("disable", "pipeline", "hello").out == "pipeline hello is disabled\n"
+    assert desk("disable", "pipeline", "hello").out == "pipeline hello@1 is disabled\n"
     assert "hello" not in desk("list", "pipelines").out
     assert "hello" in desk("list", "pipelines", "--all").out
+    assert desk("enable", "pipeline", "hello").out == "pipeline hello@1 is enabled\n"
     assert desk("enable", "pipeline", "hello@1").out == "pipeline hello@1 is enabled\n"
     assert desk("enable", "yearly").out == "schedule yearly is enabled\n"
     assert desk("disable", "gadget", "x").code == 1
