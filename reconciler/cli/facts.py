@@ -95,10 +95,11 @@ def occurrences(
 ) -> list[dict[str, str]]:
     """Give the next ``count`` fires strictly after an instant, fewer where there is an end.
 
+    Those before ``created_at`` are what would have been due, in step with the later ones.
     Each has ``local`` (with its offset) and ``utc``, and a ``note`` where the clock changes.
     """
     zone = resolve(trigger.time_zone)
-    calendar = compile_trigger(trigger, created_at)
+    calendar = compile_trigger(trigger, created_at, since=after)
     return [
         {
             "local": to_datetime(due).astimezone(zone).isoformat(),

@@ -9,9 +9,9 @@ import click
 
 from reconciler.cli.facts import condition, occurrences, print_occurrences, zone_of
 from reconciler.cli.instant import parse_when
-from reconciler.cli.say import document
+from reconciler.cli.say import document, local
 from reconciler.cli.scope import Scope, output, scoped
-from reconciler.clock import SystemClock
+from reconciler.clock import SystemClock, iso, parse_instant
 from reconciler.errors import ManifestError, NotFound, ReconcilerError, SourceError
 from reconciler.manifest.load import load
 from reconciler.plan.spec import spec_value
@@ -26,12 +26,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A schedule, where it was found, and the instant that its recurrence may count from."""
+    """A schedule, where it was found, and the instant that its recurrence may count from.
+
+    ``waiting`` is when it came due without anybody having decided about it, or None.
+    """
 
     schedule: Schedule
     origin: str
     condition: str
     created_at: int
+    waiting: int | None = None
 
 
 @click.command("next")
@@ -41,7 +45,7 @@ class _Found:
     "--after",
     metavar="TIME",
     help="Strictly after this ISO time; without an offset it is on the schedule's clock. "
-    "Now by default.",
+    "Now by default. Before the schedule's creation: when it would have been due.",
 )
 @click.option("--manifest", is_flag=True, help="As its manifest says, even where it is applied.")
 @output
@@ -76,6 +80,8 @@ def command(  # noqa: PLR0913  (its options)
             "condition": found.condition,
             "trigger": describe(trigger),
             "time_zone": zone,
+            "created_at": iso(found.created_at) if found.origin == "workspace" else None,
+            "due_since": None if found.waiting is None else iso(found.waiting),
             "next": due,
         }
         document(facts)
@@ -85,6 +91,11 @@ def command(  # noqa: PLR0913  (its options)
         click.echo("  once as soon as it is applied; later times count from then, here from now")
     if found.condition != "Active":
         click.echo(f"  it is {found.condition} now")
+    if found.waiting is not None:
+        click.echo(f"  due since {local(found.waiting, zone)}, for a runner to decide")
+    if trigger.start_time is None and due and parse_instant(due[0]["utc"]) <= found.created_at:
+        begun = "created" if found.origin == "workspace" else "not applied yet; now it is"
+        click.echo(f"  {begun} {local(found.created_at, zone)}; before, as it would have been")
     print_occurrences(due, zone)
     if len(due) < count:
         click.echo("  and never again")
@@ -102,7 +113,9 @@ def _look_up(scope: Scope, reader: RegistryReader, name: str, now: int) -> _Foun
         except (NotFound, SourceError):
             raise error from None
     schedule = spec_value(Schedule, here.spec)
-    return _Found(schedule, "workspace", condition(here, now), here.created_at)
+    due = here.next_due
+    waiting = due if due is not None and due <= now else None
+    return _Found(schedule, "workspace", condition(here, now), here.created_at, waiting)
 
 
 def _declared(scope: Scope, name: str, now: int) -> _Found:

@@ -17,15 +17,20 @@ if TYPE_CHECKING:
     from reconciler.trigger.calendar import Calendar
 
 
-def compile_trigger(trigger: Recurrence | Cron, created_at: int) -> Calendar:
+def compile_trigger(
+    trigger: Recurrence | Cron, created_at: int, since: int | None = None
+) -> Calendar:
     """Lay out when ``trigger`` is due for a schedule created at the instant ``created_at``.
+
+    With ``since`` the answer begins there already, in step with what is due from the creation on:
+    when it would have been due, had it been there.
 
     Raises:
         InvalidValue: the time zone is unknown or the cron expression is wrong.
     """
     if isinstance(trigger, Recurrence):
-        return compile_recurrence(trigger, created_at)
-    return compile_cron(trigger, created_at)
+        return compile_recurrence(trigger, created_at, since)
+    return compile_cron(trigger, created_at if since is None else min(created_at, since))
 
 
 def problems(trigger: Trigger, created_at: int = 0) -> tuple[Fault, ...]:

@@ -97,7 +97,7 @@ def _on_the_wall(trigger: Recurrence | Cron, created: int, wall: int) -> bool:
 
     Where the clock never changes, walls and instants are the same, and so are the rule's answers.
     """
-    steady = compile_trigger(replace(trigger, time_zone="UTC"), created)
+    steady = compile_trigger(replace(trigger, time_zone="UTC"), created, since=wall - 1)
     return steady.next_after(wall - 1) == wall
 
 

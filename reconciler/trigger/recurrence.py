@@ -28,12 +28,13 @@ _WEEK_DAYS = {day: index for index, day in enumerate(WeekDay)}
 _FIRST_MONDAY = -3
 
 
-def compile_recurrence(rule: Recurrence, created_at: int) -> Calendar:
+def compile_recurrence(rule: Recurrence, created_at: int, since: int | None = None) -> Calendar:
     """Lay out when ``rule`` is due for a schedule created at the instant ``created_at``.
 
     The anchor is ``start_time``, else ``created_at`` in whole seconds. With a ``start_time`` alone
     the first fire is at it; where hours, minutes or days are given, the first fire is after it, or
-    on it with ``include_start``; without one the first fire is after ``created_at``.
+    on it with ``include_start``; without one the first fire is after ``created_at``, or after
+    ``since`` where that is earlier.
 
     Raises:
         InvalidValue: the time zone is unknown.
@@ -43,7 +44,7 @@ def compile_recurrence(rule: Recurrence, created_at: int) -> Calendar:
     if rule.start_time is None:
         anchor = created_at // SECOND * SECOND
         wall = anchor + changes.at(anchor)[2]
-        floor = created_at
+        floor = created_at if since is None else min(created_at, since)
     else:
         anchor = first_instant(rule.start_time, zone)
         wall = to_wall(rule.start_time)

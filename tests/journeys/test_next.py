@@ -1,5 +1,6 @@
 """When schedules are due, around the days on which clocks change."""
 
+import re
 import subprocess
 import sys
 
@@ -70,6 +71,8 @@ def test_json_gives_local_and_utc_times(at):
         "condition": "Active",
         "trigger": "every day at 02:30 (America/New_York), from 2026-01-01 00:00",
         "time_zone": "America/New_York",
+        "created_at": None,
+        "due_since": None,
         "next": [
             {
                 "local": "2026-03-08T03:30:00-04:00",
@@ -78,6 +81,35 @@ def test_json_gives_local_and_utc_times(at):
             }
         ],
     }
+
+
+@pytest.mark.parametrize("applied", [False, True], ids=["declared", "applied"])
+def test_times_before_its_creation_are_what_would_have_been_due(shop, applied):
+    if applied:
+        shop.apply()
+    lines = shop("next", "nightly", "--count", "3", "--after", "2024-03-09").out.splitlines()
+    assert lines[0] == "nightly: every day at 02:30 (America/New_York)"
+    assert lines[1].startswith("  created 2" if applied else "  not applied yet; now it is 2")
+    assert lines[1].endswith("; before, as it would have been")
+    assert lines[2:] == [
+        "  2024-03-09 02:30 EST  2024-03-09T07:30:00Z",
+        "  2024-03-10 03:30 EDT  2024-03-10T07:30:00Z  (02:30 does not exist that day)",
+        "  2024-03-11 02:30 EDT  2024-03-11T06:30:00Z",
+    ]
+    assert "would have been" not in shop("next", "nightly").out
+
+
+def test_what_came_due_without_a_runner_is_told(shop):
+    shop.edit("schedules/nightly.yml", ", first_run: aligned", "")
+    shop.commit()
+    assert "due since" not in shop("next", "nightly").out
+    shop.apply()
+    assert re.search(
+        r"^  due since 2.* E[DS]T, for a runner to decide$",
+        shop("next", "nightly").out,
+        re.MULTILINE,
+    )
+    assert shop("next", "nightly", "--output", "json").data["due_since"] is not None
 
 
 def test_the_workspace_is_asked_first_and_the_manifest_on_demand(shop):

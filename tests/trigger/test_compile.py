@@ -1,13 +1,20 @@
 """What is wrong with a trigger, told without knowing the present."""
 
+from itertools import islice
+
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
+from reconciler.clock import DAY
 from reconciler.errors import InvalidValue
 from reconciler.schedule import Cron, DatastoreChange, FirstRun, Frequency, Recurrence
 from reconciler.trigger.compile import compile_trigger, problems
+from reconciler.trigger.zones import to_wall
 from tests.strategies import crons, examples, recurrences
 from tests.trigger.times import wall
+
+YEAR = 366 * DAY
 
 
 def recurrence(**fields):
@@ -92,3 +99,29 @@ def test_whatever_has_no_problem_fires_or_runs_at_once(trigger):
     calendar = compile_trigger(trigger, 0)
     fires = calendar.initial or calendar.next_after(-1) is not None
     assert bool(problems(trigger)) is not fires
+
+
+@examples(200)
+@given(recurrences() | crons(), st.integers(0, YEAR), st.integers(0, YEAR), st.integers(0, YEAR))
+def test_looking_further_back_changes_nothing_of_what_is_due_later(trigger, since, age, later):
+    created = since + age
+    asked, usual = compile_trigger(trigger, created, since), compile_trigger(trigger, created)
+    assert asked.next_after(created + later) == usual.next_after(created + later)
+    before = asked.next_after(since)
+    assert before is None or since < before
+
+
+@pytest.mark.parametrize(
+    ("trigger", "times"),
+    [
+        (recurrence(interval=2, time_of_day="06:30"), ["2026-03-05 06:30", "2026-03-07 06:30"]),
+        (recurrence(frequency=Frequency.HOUR, interval=48), ["2026-03-05 12:00", "2026-03-07 12:00"]),
+        (recurrence(frequency=Frequency.MONTH), ["2026-03-10 12:00", "2026-04-10 12:00"]),
+        (Cron(expression="30 6 * * *"), ["2026-03-04 06:30", "2026-03-05 06:30"]),
+    ],
+)  # fmt: skip
+def test_what_would_have_been_due_is_in_step_with_what_is(trigger, times):
+    created = to_wall(wall("2026-05-10 12:00"))
+    since = to_wall(wall("2026-03-04 00:00"))
+    found = compile_trigger(trigger, created, since).between(since, created)
+    assert list(islice(found, 2)) == [to_wall(wall(time)) for time in times]
