@@ -262,18 +262,17 @@ def _write(process: subprocess.Popen[bytes], frames: bytes) -> None:
 
 def _read_exit(folder: Path) -> Exited | None:
     try:
-        found = Exited(**json.loads((folder / server.EXIT).read_bytes()))
+        found: dict[str, Any] = json.loads((folder / server.EXIT).read_bytes())
     except FileNotFoundError:
         return None
+    moments = (found["started_at"], found["ended_at"])
     if not (
-        isinstance(found.reason, str)
-        and isinstance(found.exit_code, int | None)
-        and all(
-            isinstance(at, int) and 0 <= at < 1 << 62 for at in (found.started_at, found.ended_at)
-        )
+        isinstance(found["reason"], str)
+        and isinstance(found["exit_code"], int | None)
+        and all(isinstance(at, int) and 0 <= at < 1 << 62 for at in moments)
     ):
         raise ValueError("its values make no sense")
-    return found
+    return Exited(**found)
 
 
 def _kill_leftovers(session: int, log: str) -> None:
