@@ -30,10 +30,13 @@ _LOOK_AGAIN = 0.2
 @click.command("apply")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @click.option("--allow-dirty", is_flag=True, help="Apply files that are not committed.")
+@click.option("--allow-empty", is_flag=True, help="Apply a project that declares nothing.")
 @click.option("--wait", is_flag=True, help="Wait until new watches know what is there already.")
 @output
 @scoped
-def command(scope: Scope, *, as_json: bool, yes: bool, allow_dirty: bool, wait: bool) -> int:
+def command(  # noqa: PLR0913  (its options)
+    scope: Scope, *, as_json: bool, yes: bool, allow_dirty: bool, allow_empty: bool, wait: bool
+) -> int:
     """Make the workspace as declared: show the plan, ask, and carry it out as a whole.
 
     Exits 3 when a guard blocks the plan and 4 when the workspace moved since it was made.
@@ -42,7 +45,7 @@ def command(scope: Scope, *, as_json: bool, yes: bool, allow_dirty: bool, wait: 
     plan, address = planned.plan, planned.address
     if not as_json:
         show(plan)
-    refuse(plan, allow_dirty=allow_dirty)
+    refuse(plan, allow_dirty=allow_dirty, allow_empty=allow_empty)
     if plan.changes:
         if not yes and not _confirmed(asks=not as_json):
             click.echo("Nothing was applied.")

@@ -109,6 +109,13 @@ class Plan:
         return sum(change.action in actions for change in self.changes)
 
     @property
+    def empties(self) -> bool:
+        """Whether nothing is declared any more, and so everything would be taken away."""
+        return (
+            bool(self.changes) and not self.unchanged and all(c.after is None for c in self.changes)
+        )
+
+    @property
     def summary(self) -> str:
         """The plan in one line."""
         added = self.count(Action.CREATE)

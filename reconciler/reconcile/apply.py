@@ -37,18 +37,24 @@ _ORDER: tuple[tuple[Kind, frozenset[Action]], ...] = (
 )
 
 
-def refuse(plan: Plan, *, allow_dirty: bool) -> None:
+def refuse(plan: Plan, *, allow_dirty: bool, allow_empty: bool) -> None:
     """Stop what must not be applied.
 
     Raises:
-        Refused: a guard of the plan, or uncommitted files without ``allow_dirty``.
+        Refused: a guard of the plan, uncommitted files without ``allow_dirty``, or a project that
+            declares nothing any more without ``allow_empty``.
     """
     reasons = list(plan.refusals)
     if plan.dirty and not allow_dirty:
         files = ", ".join(plan.dirty[:5]) + (", ..." if len(plan.dirty) > 5 else "")
-        noun = "file" if len(plan.dirty) == 1 else "files"
-        text = f"{len(plan.dirty)} uncommitted {noun} ({files}); commit them or add --allow-dirty"
+        noun, them = ("file", "it") if len(plan.dirty) == 1 else ("files", "them")
+        text = f"{len(plan.dirty)} uncommitted {noun} ({files}); commit {them} or add --allow-dirty"
         reasons.append(text)
+    if plan.empties and not allow_empty:
+        text = (
+            f"nothing is declared any more, and all {len(plan.changes)} objects would be taken away"
+        )
+        reasons.append(f"{text}; put the manifests back or add --allow-empty")
     if reasons:
         raise Refused("; ".join(reasons))
 

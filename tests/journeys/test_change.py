@@ -140,6 +140,23 @@ def test_uncommitted_files_are_applied_only_when_allowed(shop):
     assert len(shop("list", "--output", "json").data) == 3
 
 
+def test_a_project_that_declares_nothing_any_more_takes_nothing_away_by_mistake(shop):
+    shop.apply()
+    for file in ("scoring", "nightly", "arrivals", "landing"):
+        shop.write(f"schedules/{file}.yml", "# to be written\n")
+    shop.commit()
+    assert "0 to add, 0 to change, 3 to disable, 1 to remove" in shop("plan").out
+    done = shop("apply", "--yes")
+    assert done.code == 3
+    assert done.err == (
+        "error: nothing is declared any more, and all 4 objects would be taken away; "
+        "put the manifests back or add --allow-empty\n"
+    )
+    assert "nightly" in shop("list").out
+    assert "3 disabled, 1 removed" in shop("apply", "--yes", "--allow-empty").out
+    assert shop("apply", "--yes").out.endswith("Nothing to apply.\n")
+
+
 def test_outside_a_repository_everything_works_and_says_so(empty):
     assert empty("init").code == 0
     plan = empty("plan")
@@ -202,8 +219,8 @@ def test_a_workspace_that_moves_while_a_plan_is_read_makes_it_stale(shop, monkey
 
     plain = module.refuse
 
-    def meanwhile(plan, *, allow_dirty):
-        plain(plan, allow_dirty=allow_dirty)
+    def meanwhile(plan, **allowed):
+        plain(plan, **allowed)
         monkeypatch.setattr(module, "refuse", plain)
         other = module.make_plan(module.Scope(None, None, None))
         module._carry_out(other)

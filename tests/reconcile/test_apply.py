@@ -122,8 +122,8 @@ def test_uncommitted_files_need_a_word(place):
     ours = reading(place)
     dirty = replace(plan(ours, "ws"), dirty=tuple(f"{n}.yml" for n in range(7)))
     with pytest.raises(Refused, match=r"7 uncommitted files .* add --allow-dirty"):
-        refuse(dirty, allow_dirty=False)
-    refuse(dirty, allow_dirty=True)
+        refuse(dirty, allow_dirty=False, allow_empty=False)
+    refuse(dirty, allow_dirty=True, allow_empty=False)
 
 
 def test_a_blocked_plan_is_refused_with_its_reasons(place):
@@ -131,4 +131,4 @@ def test_a_blocked_plan_is_refused_with_its_reasons(place):
     ours = reading(place)
     blocked = replace(plan(ours, "ws"), refusals=("one", "two"))
     with pytest.raises(Refused, match="one; two"):
-        refuse(blocked, allow_dirty=True)
+        refuse(blocked, allow_dirty=True, allow_empty=False)
