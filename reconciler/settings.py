@@ -130,8 +130,10 @@ def migrate_workspace(url: str, base: str = ".") -> tuple[str, str]:
     return migrate(str(workspace_path(url, base)))
 
 
-def open_workspace(url: str, base: str = ".", *, create: bool = False) -> Workspace:
-    """Open a workspace for reading and writing.
+def open_workspace(
+    url: str, base: str = ".", *, create: bool = False, read_only: bool = False
+) -> Workspace:
+    """Open a workspace for reading and writing, or where that is all one may do, for reading.
 
     Raises:
         NotFound: there is none yet and ``create`` is False.
@@ -140,7 +142,7 @@ def open_workspace(url: str, base: str = ".", *, create: bool = False) -> Worksp
     from reconciler.workspace.sql import open_workspace as open_  # noqa: PLC0415  (SQLAlchemy)
 
     path = workspace_path(url, base)
-    opened = open_(str(path), SystemClock(), create=create)
+    opened = open_(str(path), SystemClock(), create=create, read_only=read_only)
     return Workspace(
         url=url,
         folder=str(path.resolve().parent),

@@ -28,7 +28,7 @@ KINDS = ("schedules", "pipelines", "experiments", "datastores")
 @scoped
 def command(scope: Scope, *, as_json: bool, kind: str, everything: bool) -> None:
     """List what is registered: schedules (the default), pipelines, experiments or datastores."""
-    registry = scope.open().registry
+    registry = scope.look().registry
     match kind:
         case "schedules":
             _schedules(registry, as_json=as_json, everything=everything)

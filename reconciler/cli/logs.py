@@ -32,7 +32,7 @@ def command(scope: Scope, *, run: str, step: str | None, attempt: int | None, fo
 
     The logs lie beside the workspace on the machine that ran the steps.
     """
-    workspace = scope.open()
+    workspace = scope.look()
     found = workspace.ledger.run(run)
     executor = open_executor(workspace)
     try:

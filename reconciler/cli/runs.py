@@ -37,7 +37,7 @@ def command(
     scope: Scope, *, as_json: bool, schedule: str | None, states: tuple[str, ...], limit: int
 ) -> None:
     """List runs, newest first: all, or those of a schedule."""
-    workspace = scope.open()
+    workspace = scope.look()
     live = workspace.registry.live()
     found = workspace.ledger.runs(
         schedule_id=find_schedule(live, schedule).id if schedule else None,

@@ -101,6 +101,11 @@ class Scope:
         """Open the workspace."""
         return self.address().open()
 
+    def look(self) -> settings.Workspace:
+        """Open the workspace for a command that writes nothing, and may not be allowed to."""
+        address = self.address()
+        return settings.open_workspace(address.url, address.base, read_only=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Planned:

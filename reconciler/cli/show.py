@@ -50,7 +50,7 @@ def command(scope: Scope, *, as_json: bool, words: tuple[str, ...]) -> None:
         "pipeline": (_pipeline, _write_pipeline),
         "run": (_run, _write_run),
     }[kind]
-    facts = read(scope.open(), name)
+    facts = read(scope.look(), name)
     if as_json:
         document(facts)
     else:

@@ -1,8 +1,11 @@
 """Running, looking and operating, with a real runner on a real workspace."""
 
 import json
+import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -184,6 +187,35 @@ def test_a_run_without_a_runner_waits_and_says_how_to_start_one(desk):
     logs = desk("logs", run_id)
     assert (logs.code, logs.err) == (0, f"run {run_id} is NotStarted; no step has started\n")
     assert "no runner is active" in desk("cancel", run_id).err
+
+
+def test_who_may_only_read_may_look(desk, monkeypatch):
+    run_id = desk("run", "yearly").out.split()[1]
+    user = os.geteuid()
+    with tempfile.TemporaryDirectory() as made:
+        place = Path(made)
+        shutil.copytree(desk.path / ".reconciler", place, dirs_exist_ok=True)
+        for path in (place, *place.iterdir()):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        monkeypatch.setenv("RECONCILER_WORKSPACE", f"sqlite:{place}/workspace.db")
+        for words in (
+            ["list"],
+            ["list", "pipelines"],
+            ["show", "yearly"],
+            ["show", "run", run_id],
+            ["runs"],
+            ["logs", run_id],
+            ["next", "yearly"],
+        ):
+            # Once as oneself, so that all modules are loaded.
+            wanted = desk(*words)
+            assert wanted.code == 0
+            os.seteuid(65534 if user == 0 else user)
+            try:
+                assert desk(*words) == wanted
+            finally:
+                os.seteuid(user)
+        place.chmod(0o755)
 
 
 def test_the_command_that_starts_a_runner_can_be_pasted(desk):

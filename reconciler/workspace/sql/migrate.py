@@ -69,14 +69,20 @@ def migrate(path: str) -> tuple[str, str]:
         NotFound: there is no workspace.
         SchemaMismatch: a newer program wrote it.
         WorkspaceBusy: a runner is at work on it.
+        WorkspaceError: it is not a workspace.
     """
     if not Path(path).exists():
         raise NotFound(f"no workspace at {path}; `reconciler apply` creates it")
-    lock = RunnerLock(f"{path}.runner.lock")
-    if not lock.acquire(wait=False):
-        raise WorkspaceBusy(f"a runner is at work on {path}; stop it, then migrate")
+    if not Path(path).is_file():
+        raise WorkspaceError(f"{path} is not a file")
     database = Database(path)
+    lock = RunnerLock(f"{path}.runner.lock")
     try:
+        with database.reading() as connection:
+            # No lock is left beside something else.
+            _known_revision(connection, path)
+        if not lock.acquire(wait=False):
+            raise WorkspaceBusy(f"a runner is at work on {path}; stop it, then migrate")
         with database.writing() as connection:
             before = _known_revision(connection, path)
             upgrade(connection, HEAD)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from alembic.config import Config
@@ -9,7 +10,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect
 
 from reconciler.clock import FixedClock
-from reconciler.errors import NotFound, SchemaMismatch, WorkspaceBusy
+from reconciler.errors import NotFound, SchemaMismatch, WorkspaceBusy, WorkspaceError
 from reconciler.workspace.sql import migrate, open_workspace
 from reconciler.workspace.sql.connection import Database
 from reconciler.workspace.sql.migrate import HEAD, REVISIONS, upgrade
@@ -149,3 +150,15 @@ def test_nothing_is_migrated_under_a_runner(path):
 def test_there_must_be_something_to_migrate(path):
     with pytest.raises(NotFound):
         migrate(path)
+
+
+def test_what_is_no_workspace_stays_as_it_was(path):
+    Path(path).write_text("notes")
+    with pytest.raises(WorkspaceError, match="damaged or not a workspace"):
+        migrate(path)
+    assert list(Path(path).parent.iterdir()) == [Path(path)]
+    Path(path).unlink()
+    Path(path).mkdir()
+    with pytest.raises(WorkspaceError, match="is not a file"):
+        migrate(path)
+    assert list(Path(path).parent.iterdir()) == [Path(path)]
