@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from math import isfinite
 from typing import TYPE_CHECKING, ClassVar
 
 from reconciler.errors import InvalidValue
@@ -34,14 +35,14 @@ class ParameterType(StrEnum):
     DATAPATH = "datapath"
 
     def accepts(self, value: Scalar) -> bool:
-        """Tell whether ``value`` is of this type; a bool is not a number here."""
+        """Tell whether ``value`` is of this type; a bool is not a number here, nor is NaN."""
         match self:
             case ParameterType.BOOLEAN:
                 return isinstance(value, bool)
-            case ParameterType.INTEGER:
+            case ParameterType.NUMBER if isinstance(value, float):
+                return isfinite(value)
+            case ParameterType.INTEGER | ParameterType.NUMBER:
                 return isinstance(value, int) and not isinstance(value, bool)
-            case ParameterType.NUMBER:
-                return isinstance(value, int | float) and not isinstance(value, bool)
             case _:
                 return isinstance(value, str)
 

@@ -34,6 +34,8 @@ def messages(make, **fields):
         ("integer", 1, 1.5),
         ("number", 1.5, "1"),
         ("number", 1, True),
+        ("number", 10**400, float("nan")),
+        ("number", 1e300, float("inf")),
         ("boolean", True, 1),
         ("datapath", "a/b", 1),
     ],
