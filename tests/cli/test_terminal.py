@@ -1,10 +1,12 @@
 """What is different on a terminal: colours, widths and questions."""
 
+import contextlib
 import os
 import pty
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -24,7 +26,19 @@ def typing(text):
 
 
 def interrupting(process, _keyboard):
-    process.send_signal(signal.SIGINT)
+    """Press Ctrl-C, as a person does: again when nothing happens.
+
+    A signal that arrives after the prompt is shown and before the read begins is only noticed with
+    the next one.
+    """
+
+    def press():
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5)
+
+    threading.Thread(target=press, daemon=True).start()
 
 
 @pytest.fixture
