@@ -11,10 +11,12 @@ import os
 import select
 import signal
 import socket
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.clock import SECOND
 from reconciler.errors import ReconcilerError
+from reconciler.fields import duration_text
 from reconciler.runner.book import Book
 from reconciler.runner.launch import Launcher
 from reconciler.runner.observe import Observer
@@ -34,6 +36,8 @@ log = logging.getLogger(__name__)
 # Other processes change the registry without telling anyone, so the loop looks this often.
 LONGEST_SLEEP = SECOND // 2
 LONGEST_BACKOFF = 30 * SECOND
+# Clocks are slewed by less than this all the time; a step back beyond it is worth a line.
+CLOCK_STEP = 2 * SECOND
 
 
 class Daemon:
@@ -63,6 +67,7 @@ class Daemon:
         self._failing = ""
         self._backoff = 0
         self._retry_at = 0
+        self._latest = 0
         book = Book()
         self._ticker = Ticker(ledger, book)
         self._launcher = Launcher(ledger, executor, composer, book, max_steps)
@@ -110,6 +115,10 @@ class Daemon:
     def step(self) -> int | None:
         """Do everything once; returns the next instant at which there is something to do."""
         now = self._ledger.now()
+        if now < self._latest - CLOCK_STEP:
+            back = duration_text(timedelta(seconds=(self._latest - now) // SECOND))
+            log.warning("the clock went back by %s; what was decided stays decided", back)
+        self._latest = now
         self._observer.observe(now)
         self._ticker.tick()
         underway = reap(self._ledger, self._executor, now)

@@ -156,3 +156,19 @@ def test_a_newer_version_that_needs_more_than_the_schedule_gives_fails_the_run(p
     (run,) = place.finish()
     assert run.state is RunState.FAILED
     assert run.reason == "step say: pipeline 'hello' needs a value for: who"
+
+
+def test_a_clock_that_goes_back_is_told_and_decides_nothing_twice(place, caplog):
+    place.apply(a=HELLO, b=minutely())
+    place.forward(60)
+    place.finish()
+    place.forward(-45)
+    place.step()
+    (warning,) = [r for r in caplog.records if r.levelname == "WARNING"]
+    assert warning.getMessage() == "the clock went back by 45s; what was decided stays decided"
+    place.forward(45)
+    place.finish()
+    assert len(place.fires("every-minute")) == 1
+    place.forward(60)
+    place.finish()
+    assert len(place.fires("every-minute")) == 2
