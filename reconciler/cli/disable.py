@@ -6,16 +6,24 @@ import getpass
 
 import click
 
-from reconciler.cli.scope import Scope, kind_and_name, scoped
+from reconciler.cli.facts import data
+from reconciler.cli.say import answer
+from reconciler.cli.scope import Scope, kind_and_name, output, scoped
 from reconciler.live import Hold
-from reconciler.reconcile.operate import disable_pipeline, disable_schedule
+from reconciler.reconcile.operate import (
+    disable_pipeline,
+    disable_schedule,
+    find_pipeline,
+    find_schedule,
+)
 
 
 @click.command("disable")
 @click.argument("words", nargs=-1, required=True, metavar="[schedule|pipeline] NAME")
 @click.option("--reason", default="disabled by hand", help="Why; it is kept with a hold.")
+@output
 @scoped
-def command(scope: Scope, *, words: tuple[str, ...], reason: str) -> None:
+def command(scope: Scope, *, as_json: bool, words: tuple[str, ...], reason: str) -> None:
     """Stop a schedule, or retire a pipeline version that no active schedule uses.
 
     A schedule that a project manages is held without end: no apply lifts that, `enable`
@@ -24,8 +32,12 @@ def command(scope: Scope, *, words: tuple[str, ...], reason: str) -> None:
     kind, name = kind_and_name(words, ("schedule", "pipeline"))
     registry = scope.open().registry
     if kind == "pipeline":
-        click.echo(f"pipeline {disable_pipeline(registry, name)} is disabled")
+        version = disable_pipeline(registry, name)
+        after = data(find_pipeline(registry.live(), version))
+        answer(f"pipeline {version} is disabled", after, as_json=as_json)
         return
-    done = disable_schedule(registry, name, who=getpass.getuser(), why=reason)
+    here = find_schedule(registry.live(), name)
+    done = disable_schedule(registry, here.id, who=getpass.getuser(), why=reason)
     how = "held without end, as a project manages it" if isinstance(done, Hold) else "disabled"
-    click.echo(f"schedule {name} is {how}")
+    after = data(find_schedule(registry.live(), here.id))
+    answer(f"schedule {here.name} is {how}", after, as_json=as_json)

@@ -6,10 +6,10 @@ import getpass
 
 import click
 
-from reconciler.cli.facts import zone_of
+from reconciler.cli.facts import data, zone_of
 from reconciler.cli.instant import parse_end
-from reconciler.cli.say import utc
-from reconciler.cli.scope import Scope, scoped
+from reconciler.cli.say import answer, utc
+from reconciler.cli.scope import Scope, output, scoped
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.operate import find_schedule, hold_schedule
 from reconciler.schedule import Schedule
@@ -24,12 +24,14 @@ from reconciler.schedule import Schedule
     help="2h, 1d12h, or an ISO time; one without an offset is on the schedule's clock. "
     "Until released by default.",
 )
+@output
 @scoped
-def command(scope: Scope, *, name: str, reason: str, until: str | None) -> None:
+def command(scope: Scope, *, as_json: bool, name: str, reason: str, until: str | None) -> None:
     """Pause a schedule. No apply lifts a hold; its end or `release` does. Runs go on."""
     registry = scope.open().registry
     here = find_schedule(registry.live(), name)
     zone = zone_of(spec_value(Schedule, here.spec))
     end = None if until is None else parse_end(until, zone, registry.now())
     hold_schedule(registry, here.id, who=getpass.getuser(), why=reason, until=end)
-    click.echo(f"schedule {here.name} is held until {utc(end) or 'it is released'}")
+    said = f"schedule {here.name} is held until {utc(end) or 'it is released'}"
+    answer(said, data(find_schedule(registry.live(), here.id)), as_json=as_json)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from reconciler.cli.scope import Scope, scoped
+from reconciler.cli.facts import data
+from reconciler.cli.say import document
+from reconciler.cli.scope import Scope, output, scoped
 from reconciler.errors import NotFound
 from reconciler.settings import open_executor
 
@@ -26,18 +28,26 @@ _LOOK_AGAIN = 0.2
 @click.option("--step", metavar="NAME", help="Only this step.")
 @click.option("--attempt", type=click.IntRange(1), help="Only this attempt; all by default.")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the run is over.")
+@output
 @scoped
-def command(scope: Scope, *, run: str, step: str | None, attempt: int | None, follow: bool) -> None:
+def command(  # noqa: PLR0913  (an option each)
+    scope: Scope, *, as_json: bool, run: str, step: str | None, attempt: int | None, follow: bool
+) -> None:
     """Print what the steps of a run have written, output and errors as they came.
 
     The logs lie beside the workspace on the machine that ran the steps.
     """
+    if as_json and follow:
+        raise click.UsageError("--follow prints what comes as it comes, and never as JSON.")
     workspace = scope.look()
     found = workspace.ledger.run(run)
     executor = open_executor(workspace)
     try:
         printer = _Printer(workspace, executor, found.id, step, attempt)
         over = found.state.over
+        if as_json:
+            document(printer.whole())
+            return
         printer.print_more()
         while follow and not over:
             sleep(_LOOK_AGAIN)
@@ -77,10 +87,25 @@ class _Printer:
         return bool(self._read)
 
     def print_more(self) -> None:
-        for attempt in self._ledger.attempts([self._run_id]).get(self._run_id, ()):
-            if self._step in {None, attempt.step} and self._number in {None, attempt.number}:
-                self._print(attempt)
+        for attempt in self._attempts():
+            self._print(attempt)
         sys.stdout.flush()
+
+    def whole(self) -> list[dict[str, Any]]:
+        """Give every attempt with all that it has written; bytes that are no text are escaped."""
+        logs = []
+        for attempt in self._attempts():
+            path = Path(self._executor.log_path(attempt.id))
+            written = path.read_bytes() if path.exists() else b""
+            logs.append({**data(attempt), "log": written.decode(errors="backslashreplace")})
+        return logs
+
+    def _attempts(self) -> list[Attempt]:
+        return [
+            attempt
+            for attempt in self._ledger.attempts([self._run_id]).get(self._run_id, ())
+            if self._step in {None, attempt.step} and self._number in {None, attempt.number}
+        ]
 
     def _print(self, attempt: Attempt) -> None:
         done = self._read.setdefault(attempt.id, 0)

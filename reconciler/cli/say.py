@@ -39,6 +39,14 @@ def document(data: object) -> None:
     click.echo(json.dumps(data, indent=2, sort_keys=True))
 
 
+def answer(text: str, facts: object, *, as_json: bool) -> None:
+    """Say what was done: a line for people, or ``facts`` as a JSON document."""
+    if as_json:
+        document(facts)
+    else:
+        click.echo(text)
+
+
 def state(word: str) -> str:
     """Colour the word for a state."""
     return click.style(word, fg=STYLES.get(word))

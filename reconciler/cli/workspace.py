@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from reconciler.cli.scope import Scope, scoped
+from reconciler.cli.say import answer
+from reconciler.cli.scope import Scope, output, scoped
 from reconciler.settings import migrate_workspace
 
 
@@ -14,12 +15,13 @@ def command() -> None:
 
 
 @command.command("migrate")
+@output
 @scoped
-def migrate(scope: Scope) -> None:
+def migrate(scope: Scope, *, as_json: bool) -> None:
     """Bring a workspace to this program's schema; no other command ever does."""
     address = scope.address()
     before, after = migrate_workspace(address.url, address.base)
+    said = f"migrated from schema {before} to {after}"
     if before == after:
-        click.echo(f"the workspace has schema {after} already")
-    else:
-        click.echo(f"migrated from schema {before} to {after}")
+        said = f"the workspace has schema {after} already"
+    answer(said, {"before": before, "after": after}, as_json=as_json)

@@ -76,6 +76,11 @@ def test_a_run_by_hand_is_waited_for_shown_and_its_logs_are_read(running):
     assert running("logs", run_id).out == "==> step greet, attempt 1 <==\nhello Ada 2\n"
     assert running("logs", run_id, "--follow", "--step", "greet").out.endswith("hello Ada 2\n")
     assert running("logs", run_id, "--step", "fail").out == ""
+    logs = running("logs", run_id, "--output", "json").data
+    assert [(log["step"], log["number"], log["log"]) for log in logs] == [
+        ("greet", 1, "hello Ada 2\n"), ("fail", 1, ""), ("fail", 2, ""),
+    ]  # fmt: skip
+    assert running("logs", run_id, "--follow", "--output", "json").code == 1
     missing = running("logs", run_id, "--attempt", "3")
     assert (missing.code, missing.err) == (
         1,
@@ -322,3 +327,22 @@ def test_a_runner_needs_a_workspace_and_a_right_configuration(desk):
     done = desk("runner", "start", "--config", "runner.yml")
     assert done.code == 1
     assert "error: 1 problem in 1 file" in done.err
+
+
+def test_what_was_done_is_told_as_json_too(desk):
+    held = desk("hold", "yearly", "--reason", "audit", "--output", "json").data
+    assert (held["name"], held["hold"]["why"], held["hold"]["until"]) == ("yearly", "audit", None)
+    released = desk("release", "yearly", "--output", "json").data
+    assert (released["status"], released["hold"]) == ("Active", None)
+    disabled = desk("disable", "yearly", "--output", "json").data
+    assert disabled["hold"]["why"] == "disabled by hand"
+    assert desk("enable", "yearly", "--output", "json").data["hold"] is None
+    assert desk("disable", "arrivals").code == 0
+    retired = desk("disable", "pipeline", "sleepy", "--output", "json").data
+    assert (retired["name"], retired["status"]) == ("sleepy", "Disabled")
+    assert desk("enable", "pipeline", "sleepy", "--output", "json").data["status"] == "Active"
+    run_id = desk("run", "yearly", "--output", "json").data["id"]
+    canceled = desk("cancel", run_id, "--reason", "no", "--output", "json").data
+    assert (canceled["id"], canceled["cancel_requested"].endswith(": no")) == (run_id, True)
+    schemas = desk("workspace", "migrate", "--output", "json").data
+    assert schemas["before"] == schemas["after"]
