@@ -11,37 +11,11 @@ from reconciler.live import Provenance
 from reconciler.source.base import SourceState
 from reconciler.source.directory import DirectorySource
 from reconciler.source.git import GitSource, find_project, open_source
-from tests.source.repositories import WHO, Repository, steady, write
+from tests.source.opened import by, files, git, opened, repository
+from tests.source.repositories import WHO, Repository, write
 from tests.source.test_directory import Nobody, readable_by_all
 
-__all__ = ["readable_by_all"]
-
-
-@pytest.fixture(autouse=True)
-def git(monkeypatch):
-    steady(monkeypatch)
-
-
-@pytest.fixture
-def repository(tmp_path):
-    made = Repository(tmp_path / "repository")
-    made.write("reconciler.yml", "project: wine\n")
-    return made
-
-
-def opened(repository, folder=""):
-    source = open_source(str(repository.folder / folder))
-    assert isinstance(source, GitSource)
-    return source
-
-
-def files(documents):
-    return [document.file for document in documents]
-
-
-def by(repository, file, commit):
-    at = repository.seconds * 1_000_000
-    return Provenance(file=file, commit=commit, author=WHO, committed_at=at)
+__all__ = ["git", "readable_by_all", "repository"]
 
 
 # The state

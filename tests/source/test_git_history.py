@@ -2,41 +2,11 @@ from __future__ import annotations
 
 import sys
 
-import pytest
-
 from reconciler.live import Provenance
-from reconciler.source.git import GitSource, open_source
-from tests.source.repositories import WHO, Repository, steady
+from tests.source.opened import by, git, opened, repository
 from tests.source.test_directory import readable_by_all
 
-__all__ = ["readable_by_all"]
-
-
-@pytest.fixture(autouse=True)
-def git(monkeypatch):
-    steady(monkeypatch)
-
-
-@pytest.fixture
-def repository(tmp_path):
-    made = Repository(tmp_path / "repository")
-    made.write("reconciler.yml", "project: wine\n")
-    return made
-
-
-def opened(repository, folder=""):
-    source = open_source(str(repository.folder / folder))
-    assert isinstance(source, GitSource)
-    return source
-
-
-def files(documents):
-    return [document.file for document in documents]
-
-
-def by(repository, file, commit):
-    at = repository.seconds * 1_000_000
-    return Provenance(file=file, commit=commit, author=WHO, committed_at=at)
+__all__ = ["git", "readable_by_all", "repository"]
 
 
 def test_each_file_has_the_last_commit_that_changed_it(repository):
