@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -20,7 +20,7 @@ from reconciler.reconcile.operate import find_schedule
 from reconciler.run import RunState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from reconciler.live import RegisteredSchedule
@@ -36,6 +36,23 @@ PATIENCE = 60.0
 COMMAND_TIMEOUT = 120.0
 STOPPING = 15.0
 RUNNER_CONFIG = "drain: 5s\n"
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Put off the signals that end the story: one that came while a process is made orphans it."""
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number)) for number in ENDINGS
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came:
+        signal.raise_signal(came[0])
 
 
 class StoryError(ReconcilerError):
@@ -129,21 +146,26 @@ class Story:
 
     def _run(self, command: tuple[str, ...], stderr: int) -> tuple[int, str]:
         begun = time.monotonic()
+        process: subprocess.Popen[bytes] | None = None
         try:
-            done = subprocess.run(  # noqa: S603  (this program or git, with words of our own)
-                command,
-                cwd=self.folder,
-                env=self._env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                timeout=COMMAND_TIMEOUT,
-                check=False,
-            )
+            with _undisturbed():
+                process = subprocess.Popen(  # noqa: S603  (this program or git, with words of our own)
+                    command,
+                    cwd=self.folder,
+                    env=self._env,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                )
+            printed, _ = process.communicate(timeout=COMMAND_TIMEOUT)
         except subprocess.TimeoutExpired:
             self.fail(f"{' '.join(command)} did not end within {COMMAND_TIMEOUT:.0f} s")
+        finally:
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.communicate()
         self.slowest = max(self.slowest, time.monotonic() - begun)
-        return done.returncode, done.stdout.decode(errors="replace")
+        return process.returncode, printed.decode(errors="replace")
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace a text that stands once in a file of the project."""
@@ -214,7 +236,7 @@ class Story:
         prompt("reconciler runner start 2>> .reconciler/runner.log &")
         click.echo("")
         (self.state / "runner.yml").write_text(RUNNER_CONFIG, encoding="utf-8")
-        with (self.state / "runner.log").open("ab") as log:
+        with (self.state / "runner.log").open("ab") as log, _undisturbed():
             self.runner = subprocess.Popen(  # noqa: S603  (this program)
                 (*PROGRAM, "runner", "start"),
                 cwd=self.folder,
