@@ -1,0 +1,97 @@
+"""What a project asks of its own plans: limits, protection, what drift it tolerates.
+
+They stand in ``reconciler.yml``; :mod:`reconciler.plan` holds plans to them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from reconciler.fields import field
+
+_ADDRESS = r"^(Schedule|Pipeline|Datastore|\*)\.[^\s.]+$"
+_ADDRESS_HINT = "write KIND.NAME, where both may hold *, for example Schedule.nightly-*"
+
+
+class OnMissing(StrEnum):
+    """What becomes of a schedule or a pipeline whose manifest is gone."""
+
+    DISABLE = "disable"
+    KEEP = "keep"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much one apply may do before a person has to say so."""
+
+    disables: int | None = field(
+        "How many schedules one apply may disable or take away.",
+        default=20,
+        minimum=0,
+        maximum=1_000_000,
+        examples=(5,),
+    )
+    disabled_percent: float | None = field(
+        "What part of the project's Active schedules one apply may disable, in percent.",
+        default=None,
+        minimum=0,
+        maximum=100,
+        examples=(30,),
+    )
+    runs_per_day: float | None = field(
+        "By how many runs a day one apply may change the load, more or fewer.",
+        default=None,
+        minimum=0,
+        maximum=1_000_000_000,
+        examples=(500,),
+    )
+    fires_on_apply: int | None = field(
+        "How many schedules may run at once because they are created without a start_time.",
+        default=50,
+        minimum=0,
+        maximum=1_000_000,
+        examples=(10,),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IgnoreDrift:
+    """Fields that somebody else sets on the live object: a plan leaves them as they are."""
+
+    objects: str = field(
+        "Which objects, as KIND.NAME; * stands for anything.",
+        pattern=_ADDRESS,
+        hint=_ADDRESS_HINT,
+        examples=("Schedule.nightly-*",),
+    )
+    fields: tuple[str, ...] = field(
+        "Which of their fields, as a plan writes them.",
+        unique=True,
+        non_empty=True,
+        examples=(["pipeline_parameters.batch_size", "description"],),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """The terms of one target: its own ones where it has them, else the project's."""
+
+    limits: Limits = Limits()
+    protected: tuple[str, ...] = ()
+    ignore_drift: tuple[IgnoreDrift, ...] = ()
+    on_missing: OnMissing = OnMissing.DISABLE
+
+
+def address_field(text: str) -> tuple[str, ...]:
+    """Declare a list of addresses, as ``protected`` is."""
+    declared: tuple[str, ...] = field(
+        text,
+        default=(),
+        unique=True,
+        pattern=_ADDRESS,
+        hint=_ADDRESS_HINT,
+        examples=(["Schedule.month-end"],),
+    )
+    return declared
