@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from reconciler.schedule import Status
+from reconciler.schedule import Missed, Status
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -51,12 +51,16 @@ class DisabledBy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """An operator's pause. ``until`` is an instant, or None for without end."""
+    """An operator's pause. ``until`` is an instant, or None for without end.
+
+    ``catchup`` says which of the fires that came due meanwhile are made up for when it ends.
+    """
 
     who: str
     why: str
     since: int
     until: int | None = None
+    catchup: Missed = Missed.SKIP
 
     def active(self, now: int) -> bool:
         """Whether the schedule is held at ``now``."""
@@ -76,10 +80,52 @@ class CodeTree:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What an object's owner last applied to it, where somebody changed the object since.
+
+    A pipeline's spec never changes, so only its ``status`` says something.
+    """
+
+    spec: str
+    status: Status = Status.ACTIVE
+    pipeline_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """An object that its owner applied and that is no longer there."""
+
+    owner: Owner
+    kind: str
+    name: str
+    file: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnerRecord:
+    """Where an owner applies from, and what it applied last.
+
+    ``root_commit`` and ``project_path`` tell the project from a copy of it; both are None or empty
+    where the first apply did not come from Git. ``inputs`` is a digest of what all its objects
+    share; see :mod:`reconciler.reconcile.narrow`.
+    """
+
+    owner: Owner
+    root_commit: str | None = None
+    project_path: str = ""
+    commit: str | None = None
+    applied_at: int | None = None
+    inputs: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedPipeline:
     """One immutable version of a pipeline. ``digest`` covers spec and code.
 
-    ``revision`` counts changes of its status only.
+    ``revision`` counts changes of its status only. ``protected`` is stored with what its owner
+    applied, and so outlives the manifest. ``applied`` is None where nobody touched the object
+    since; both are those of the version that was applied last.
     """
 
     id: str
@@ -94,11 +140,13 @@ class PublishedPipeline:
     provenance: Provenance
     created_at: int
     revision: int
+    protected: bool = False
+    applied: Applied | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredDatastore:
-    """A datastore as the workspace knows it."""
+    """A datastore as the workspace knows it; ``protected`` and ``applied`` as for a pipeline."""
 
     name: str
     spec: str
@@ -106,6 +154,8 @@ class RegisteredDatastore:
     provenance: Provenance
     created_at: int
     revision: int
+    protected: bool = False
+    applied: Applied | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,15 +183,20 @@ class RegisteredSchedule:
     next_due: int | None = None
     processed_to: int | None = None
     initial: bool = False
+    protected: bool = False
+    applied: Applied | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Live:
     """Everything that is registered, read in one consistent moment; each part sorted by name.
 
-    ``pipelines`` holds every version, ordered by (name, version).
+    ``pipelines`` holds every version, ordered by (name, version). ``lost`` are sorted by owner,
+    kind and name, ``owners`` by owner.
     """
 
     schedules: tuple[RegisteredSchedule, ...] = ()
     pipelines: tuple[PublishedPipeline, ...] = ()
     datastores: tuple[RegisteredDatastore, ...] = ()
+    lost: tuple[Lost, ...] = ()
+    owners: tuple[OwnerRecord, ...] = ()

@@ -386,6 +386,14 @@ class Schedule:
         examples=("nightly-scoring",),
     )
     description: str = field("What it is for, for people.", default="")
+    renamed_from: str | None = field(
+        "The name it had before: the schedule keeps its history and its place in time. Take the "
+        "key out once the rename is applied everywhere.",
+        default=None,
+        pattern=NAME_PATTERN,
+        hint="start with a letter or digit, then letters, digits, - and _",
+        examples=("nightly",),
+    )
     pipeline: str = field(
         "The pipeline to run: its name, name@3, name@latest (bound at each fire), or a published "
         "pipeline's id.",
@@ -440,6 +448,8 @@ class Schedule:
         data = isinstance(self.trigger, DatastoreChange)
         if self.overlap is None:
             object.__setattr__(self, "overlap", Overlap.ALLOW if data else Overlap.SKIP)
+        if self.renamed_from == self.name:
+            raise InvalidValue([(("renamed_from",), "renamed_from is its own name; remove it")])
         if data and self.overlap in {Overlap.SKIP, Overlap.QUEUE_ONE}:
             text = (
                 f"overlap: {self.overlap} would drop changed files; "

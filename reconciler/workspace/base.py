@@ -23,14 +23,19 @@ if TYPE_CHECKING:
         Arming,
         Arrival,
         CodeTree,
+        Declaration,
         DisabledBy,
         DueTimer,
         Experiment,
         FileFacts,
+        Folder,
+        Glance,
         Hold,
+        Lease,
         Live,
         LoggedChange,
         Owner,
+        OwnerRecord,
         Poll,
         Provenance,
         PublishedPipeline,
@@ -55,6 +60,37 @@ class RegistryReader(Protocol):
         """Read everything that is registered, in one consistent moment."""
         ...
 
+    def glance(self, owner: Owner) -> Glance | None:
+        """Read what an incremental plan must know, in two statements; None before a first apply."""
+        ...
+
+    def live_part(
+        self,
+        owner: Owner,
+        *,
+        files: Iterable[str],
+        schedules: Iterable[str],
+        pipelines: Iterable[str],
+        datastores: Iterable[str],
+    ) -> Live:
+        """Read what concerns a part of an owner's objects, in one statement.
+
+        That is: the owner's schedules declared in ``files`` or of these names; all pipelines and
+        datastores (whoever owns them) of these names, of these pipeline ids, declared by the owner
+        in ``files``, or bound by those schedules; and what of all that is lost.
+        """
+        ...
+
+    def dependents(
+        self, owner: Owner, *, pipelines: Iterable[str], datastores: Iterable[str]
+    ) -> tuple[str, ...]:
+        """Name the files whose declarations refer to one of these objects, sorted."""
+        ...
+
+    def declarations(self, owner: Owner) -> tuple[Declaration, ...]:
+        """List what an owner applied last, sorted by kind and name."""
+        ...
+
     def experiments(self) -> tuple[Experiment, ...]:
         """List experiments, sorted by name."""
         ...
@@ -68,7 +104,19 @@ class RegistryReader(Protocol):
         ...
 
     def applies(self, limit: int = 100) -> tuple[ApplyRecord, ...]:
-        """List the newest applies first."""
+        """List the newest applies first; ``plan`` is left empty, for it is long."""
+        ...
+
+    def apply_record(self, number: int) -> ApplyRecord:
+        """Read one line of the history whole.
+
+        Raises:
+            NotFound: there is none of that number.
+        """
+        ...
+
+    def broken_chain(self) -> int | None:
+        """Give the first line of the history that was changed after it was written, or None."""
         ...
 
 
@@ -178,13 +226,71 @@ class RegistryTransaction(Protocol):
         """Return the experiment, created on first use."""
         ...
 
-    def record_apply(self, owner: Owner, provenance: Provenance, summary: str, plan: str) -> None:
-        """Append to the history of applies; ``plan`` is the plan's JSON."""
+    def claim(self, kind: str, key: str, revision: int, owner: Owner) -> None:
+        """Make an object the owner's: a schedule by id, a datastore or a pipeline by name.
+
+        ``revision`` is that of a pipeline's newest version; all versions change hands. What
+        another owner declared of the object is forgotten.
+        """
+        ...
+
+    def declare(self, owner: Owner, declarations: Sequence[Declaration]) -> None:
+        """Record what was applied to objects; their live rows carry the same file and line."""
+        ...
+
+    def undeclare(self, owner: Owner, kind: str, names: Iterable[str]) -> None:
+        """Forget what was applied to objects that are declared no more."""
+        ...
+
+    def record_folders(
+        self, owner: Owner, changed: Mapping[str, Folder], gone: Iterable[str]
+    ) -> None:
+        """Record what folders of the project were read as, and forget others."""
+        ...
+
+    def record_owner(self, record: OwnerRecord) -> None:
+        """Record where an owner applies from and what it applied last.
+
+        The counts and the digest that :class:`Glance` compares with are taken here, so this comes
+        after all other writes.
+        """
+        ...
+
+    def record_apply(self, record: ApplyRecord) -> int:
+        """Append to the history of applies; returns the line's number."""
+        ...
+
+    def check_lease(self, lease: Lease) -> None:
+        """Make sure that a lease still holds, whatever its end says.
+
+        Raises:
+            StalePlan: somebody else has taken it since.
+        """
         ...
 
 
 class Registry(RegistryReader, Protocol):
     """The registry for those who may change it."""
+
+    def acquire_lease(self, owner: Owner, holder: str, seconds: int) -> Lease:
+        """Take the right to apply for an owner; a lease that has ended is taken over.
+
+        Raises:
+            WorkspaceBusy: somebody holds it; the message says who and until when.
+        """
+        ...
+
+    def renew_lease(self, lease: Lease, seconds: int) -> Lease:
+        """Move the end of a lease.
+
+        Raises:
+            StalePlan: somebody else has taken it since.
+        """
+        ...
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give a lease back; one that somebody else has taken is left alone."""
+        ...
 
     def transaction(self) -> AbstractContextManager[RegistryTransaction]:
         """Begin writing; commits at the end of the block, rolls back on an exception."""

@@ -5,35 +5,48 @@ All instants are microseconds since the epoch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from reconciler.live import (
+    Applied,
     CodeTree,
     DisabledBy,
     Hold,
     Live,
+    Lost,
     Owner,
+    OwnerRecord,
     Provenance,
     PublishedPipeline,
     RegisteredDatastore,
     RegisteredSchedule,
 )
+from reconciler.schedule import Status
 
 __all__ = [
+    "Applied",
     "ApplyRecord",
     "Arming",
     "Arrival",
     "Clockwork",
     "CodeTree",
+    "Declaration",
     "DisabledBy",
     "DueTimer",
     "Experiment",
     "FileFacts",
+    "Folder",
+    "Glance",
     "Hold",
+    "Lease",
     "Live",
     "LoggedChange",
+    "Lost",
+    "Outcome",
     "Owner",
+    "OwnerRecord",
     "Poll",
     "Provenance",
     "PublishedPipeline",
@@ -77,17 +90,105 @@ class Watching:
 Arming = Clockwork | Watching
 
 
+class Outcome(StrEnum):
+    """How an apply ended."""
+
+    APPLIED = "applied"
+    FAILED = "failed"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApplyRecord:
-    """One line of the append-only history of applies."""
+    """One line of the append-only history of applies.
 
-    id: int
+    ``actor`` is who ran it, ``plan`` the plan's JSON, ``error`` says why it failed. ``chain`` is
+    the SHA-256 over the line before (its ``chain``) and this one: a line that is changed or taken
+    out later shows. ``id`` and ``chain`` are given by the registry.
+    """
+
     owner: Owner
     commit: str | None
     author: str | None
     applied_at: int
     summary: str
     plan: str
+    actor: str = ""
+    outcome: Outcome = Outcome.APPLIED
+    error: str = ""
+    plan_digest: str = ""
+    approval_digest: str = ""
+    id: int = 0
+    chain: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """What an owner applied last for one object: the third side of a plan, and its key.
+
+    ``revision`` is the live object's right after that apply. ``digest`` is a pipeline's content
+    digest, ``code`` its code folder within the project. ``pipeline`` and ``datastores`` name what
+    the object refers to.
+    """
+
+    kind: str
+    name: str
+    file: str
+    line: int
+    spec: str
+    revision: int
+    status: Status = Status.ACTIVE
+    pipeline_id: str | None = None
+    digest: str | None = None
+    code: str | None = None
+    pipeline: str | None = None
+    datastores: tuple[str, ...] = ()
+    protected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """A folder of a project as the last apply read it; see ``source.base.Folders``.
+
+    ``entries`` gives each name's key, a sub-folder's name ends with ``/``; it is empty for a code
+    folder, whose key alone counts.
+    """
+
+    key: str
+    entries: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Glance:
+    """What an incremental plan must know of the last apply, read without reading the objects.
+
+    ``folders`` and each ``code`` (folder, file of the pipeline's manifest) are as they were
+    applied. ``unsettled`` are the files of own objects that were touched since, are held or lost.
+    ``owned`` counts the owner's schedules, ``active`` the Active ones, ``declared`` all its
+    declarations by kind; ``expected`` is what ``owned`` was right after the apply. ``outside`` is
+    a digest over all pipelines and datastores that are not the owner's, ``outside_then`` what it
+    was at the apply.
+    """
+
+    record: OwnerRecord
+    folders: Mapping[str, Folder]
+    code: tuple[tuple[str, str], ...]
+    unsettled: tuple[str, ...]
+    owned: int
+    expected: int
+    active: int
+    declared: Mapping[str, int]
+    outside: str
+    outside_then: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to apply for one owner until an instant; an older ``fence`` writes nothing."""
+
+    owner: Owner
+    holder: str
+    fence: int
+    until: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
