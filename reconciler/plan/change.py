@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from reconciler.live import Owner
+from reconciler.live import Hold, Owner
 
-FORMAT = 1
+if TYPE_CHECKING:
+    from reconciler.plan.impact import Impact
+
+# Readers ignore keys they do not know; the part before the dot grows when they could not go on.
+FORMAT = "2.0"
 
 # Covariant, so that a list of names is plain data too.
 Plain = str | int | float | bool | None | Sequence["Plain"] | Mapping[str, "Plain"]
@@ -21,12 +26,17 @@ class Action(StrEnum):
     UPDATE = "update"
     ENABLE = "enable"
     DISABLE = "disable"
+    ADOPT = "adopt"
+    RENAME = "rename"
     REMOVE = "remove"
 
     @property
     def symbol(self) -> str:
         """The sign that stands before the word in a printed plan."""
-        return {"create": "+", "disable": "-", "remove": "-"}.get(self.value, "~")
+        return _SYMBOLS.get(self.value, "~")
+
+
+_SYMBOLS = {"create": "+", "disable": "-", "remove": "-", "adopt": ">", "rename": "»"}
 
 
 class Cause(StrEnum):
@@ -37,7 +47,18 @@ class Cause(StrEnum):
     PIPELINE_MOVED = "pipeline_moved"
     RESTORED = "restored"
     DRIFTED = "drifted"
+    LOST = "lost"
     MISSING = "missing"
+    ADOPTED = "adopted"
+    RENAMED = "renamed"
+
+
+class Side(StrEnum):
+    """Who made a field differ: Git since the last apply, somebody on the live object, or both."""
+
+    GIT = "git"
+    LIVE = "live"
+    BOTH = "both"
 
 
 class Kind(StrEnum):
@@ -53,11 +74,57 @@ KINDS = tuple(Kind)
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field that differs; ``path`` is dotted, None stands for absent."""
+    """One field that differs; ``path`` is dotted, None stands for absent.
+
+    ``old`` is the live value and ``new`` the declared one. ``applied`` is what was applied last
+    and differs from ``old`` only where somebody touched the object.
+    """
 
     path: str
     old: Plain
     new: Plain
+    applied: Plain
+    side: Side = Side.GIT
+
+    @classmethod
+    def by_git(cls, path: str, old: Plain, new: Plain) -> FieldChange:
+        """Make one of an object that nobody touched."""
+        return cls(path, old, new, old)
+
+
+class Reason(StrEnum):
+    """Why a difference is not a change.
+
+    ``ignored``: ``ignore_drift`` leaves the field to others. ``already_live``: Git now says what
+    somebody had set on the live object. ``order``: only the order of a set differs.
+    """
+
+    IGNORED = "ignored"
+    ALREADY_LIVE = "already_live"
+    ORDER = "order"
+
+
+@dataclass(frozen=True, slots=True)
+class Suppressed:
+    """A difference that a plan leaves alone, of one field of one object."""
+
+    address: str
+    path: str
+    reason: Reason
+    live: Plain
+    desired: Plain
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """How many files of a data path that is new to the schedule are there already.
+
+    ``matching`` is None where the path cannot be seen from here. None of them fires: the first
+    look at a directory is its baseline.
+    """
+
+    place: str
+    matching: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +132,11 @@ class Change:
     """What would be done to one object, and why.
 
     ``id`` and ``revision`` name the live object and its state when the plan was made, both None
-    for a create. ``before`` and ``after`` are canonical specs (JSON text), None where there is
-    none. A pipeline's ``digest`` and ``code_digest`` cover its content. A schedule's binding is
-    ``pipeline_id`` for a version that exists, else ``digest`` for one the same plan publishes,
-    else neither for ``@latest``.
+    for a create; ``fingerprint`` is a digest of what it says. ``before`` and ``after`` are
+    canonical specs (JSON text), None where there is none. A pipeline's ``digest`` and
+    ``code_digest`` cover its content. A schedule's binding is ``pipeline_id`` for a version that
+    exists, else ``digest`` for one the same plan publishes, else neither for ``@latest``.
+    ``formerly`` is the name that a rename takes away, or the owner that an adoption does.
     """
 
     action: Action
@@ -80,27 +148,62 @@ class Change:
     line: int | None = None
     id: str | None = None
     revision: int | None = None
+    fingerprint: str | None = None
     before: str | None = None
     after: str | None = None
     digest: str | None = None
     code_digest: str | None = None
     pipeline_id: str | None = None
-    note: str = ""
+    formerly: str | None = None
+    protected: bool = False
+    notes: tuple[str, ...] = ()
+    impact: Impact | None = None
+    files: Files | None = None
+
+    @property
+    def address(self) -> str:
+        """The object's ``Kind.name``."""
+        return f"{self.kind}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Something that blocks a plan: its id, its numbers, and the way out.
+
+    ``allowable`` says that ``--allow ID`` lifts it; the others need another change in Git.
+    """
+
+    id: str
+    message: str
+    allowable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A schedule of the owner that is held: a plan shows it and an apply leaves it so."""
+
+    name: str
+    hold: Hold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything an apply would do to one workspace on behalf of one owner.
 
-    ``changes`` are sorted by kind and name; ``refusals`` are the guards that block it, each with
-    its numbers and the way out; ``dirty`` are uncommitted files that the plan includes.
+    ``changes`` are sorted by kind and name; ``guards`` block it; ``dirty`` are uncommitted files
+    that it includes; ``as_of`` is the instant it was made at, the only clock it knows; ``tool`` is
+    the version that made it.
     """
 
     owner: Owner
     workspace: str
     changes: tuple[Change, ...]
     unchanged: int
-    refusals: tuple[str, ...] = ()
+    as_of: int = 0
+    tool: str = ""
+    guards: tuple[Guard, ...] = ()
+    suppressed: tuple[Suppressed, ...] = ()
+    held: tuple[Held, ...] = ()
     commit: str | None = None
     dirty: tuple[str, ...] = ()
 
@@ -108,12 +211,24 @@ class Plan:
         """Count the changes with one of these actions."""
         return sum(change.action in actions for change in self.changes)
 
-    @property
-    def empties(self) -> bool:
-        """Whether nothing is declared any more, and so everything would be taken away."""
-        return (
-            bool(self.changes) and not self.unchanged and all(c.after is None for c in self.changes)
+    def blocking(self, allowed: frozenset[str] = frozenset()) -> tuple[Guard, ...]:
+        """Give the guards that still block the plan when those in ``allowed`` are lifted."""
+        return tuple(
+            guard for guard in self.guards if not (guard.allowable and guard.id in allowed)
         )
+
+    @property
+    def fires_on_apply(self) -> int:
+        """How many schedules run at once when it is applied."""
+        return sum(change.impact.fires_on_apply for change in self.changes if change.impact)
+
+    @property
+    def runs_per_day(self) -> tuple[float, float]:
+        """How many runs a day its changes take away and add, as (before, after)."""
+        impacts = [change.impact for change in self.changes if change.impact]
+        sides = ([i.before for i in impacts], [i.after for i in impacts])
+        before, after = (sum(t.per_day for t in side if t is not None) for side in sides)
+        return before, after
 
     @property
     def summary(self) -> str:
@@ -121,9 +236,13 @@ class Plan:
         added = self.count(Action.CREATE)
         changed = self.count(Action.UPDATE, Action.ENABLE)
         disabled = self.count(Action.DISABLE)
-        removed = self.count(Action.REMOVE)
-        removals = f", {removed} to remove" if removed else ""
+        seldom = {
+            "adopt": self.count(Action.ADOPT),
+            "rename": self.count(Action.RENAME),
+            "remove": self.count(Action.REMOVE),
+        }
+        others = "".join(f", {count} to {word}" for word, count in seldom.items() if count)
         return (
-            f"{added} to add, {changed} to change, {disabled} to disable{removals}, "
+            f"{added} to add, {changed} to change, {disabled} to disable{others}, "
             f"{self.unchanged} unchanged."
         )
