@@ -11,19 +11,19 @@ search moves at least to the next change of a zone's offset or to the next month
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from calendar import isleap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from reconciler.clock import DAY, to_instant
+from reconciler.trigger.zones import Offsets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from reconciler.trigger.zones import Offsets
+    from collections.abc import Iterable, Iterator
 
 # Nothing is due from here on. No schedule lives so long, and a pattern without any match gives up
 # after the 2,760 months since 1970 at most.
@@ -36,19 +36,70 @@ _LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 
 
 Next = Callable[[int], int | None]
-Pattern = Callable[[int], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Calendar:
+class Periodic:
+    """The walls ``origin + k * period + mark``, for every integer k and every mark.
+
+    ``marks`` are sorted; ``next_after`` gives the first wall strictly after a wall.
+    """
+
+    next_after: Callable[[int], int]
+    origin: int
+    period: int
+    marks: Sequence[int]
+
+    def count(self, after: int, until: int) -> int:
+        """Count the walls of the half-open interval (after, until]."""
+        return self._rank(until) - self._rank(after)
+
+    def _rank(self, wall: int) -> int:
+        periods, rest = divmod(wall - self.origin, self.period)
+        return periods * len(self.marks) + bisect_right(self.marks, rest)
+
+
+@dataclass(frozen=True, slots=True)
+class Monthly:
+    """The walls at ``times`` of day, sorted, on some days.
+
+    ``next_day`` gives the first of these days from a day on, in days since 1970-01-01;
+    ``next_after`` the first wall strictly after a wall.
+    """
+
+    next_after: Callable[[int], int]
+    next_day: Callable[[int], int]
+    times: Sequence[int]
+
+    def count(self, after: int, until: int) -> int:
+        """Count the walls of the half-open interval (after, until], day by day."""
+        first, begun = divmod(after, DAY)
+        final, ended = divmod(until, DAY)
+        day, total = self.next_day(first), 0
+        if day == first:
+            total -= bisect_right(self.times, begun)
+        while day < final:
+            total += len(self.times)
+            day = self.next_day(day + 1)
+        return total + bisect_right(self.times, ended) if day == final else total
+
+
+Pattern = Periodic | Monthly
+
+
+@dataclass(frozen=True, slots=True)
+class Calendar(ABC):
     """All instants at which one trigger is due.
 
     ``next_after`` gives the first due instant strictly after an instant, None when there is none
-    any more. ``initial`` tells whether a schedule runs once at once when it is created.
+    any more. ``initial`` tells whether a schedule runs once at once when it is created. All dues
+    lie in the half-open interval (floor, last].
     """
 
     next_after: Next
-    initial: bool = False
+    initial: bool
+    floor: int
+    last: int
 
     def between(self, after: int, until: int) -> Iterator[int]:
         """Yield the due instants of the half-open interval (after, until], in order."""
@@ -59,7 +110,48 @@ class Calendar:
 
     def count(self, after: int, until: int) -> int:
         """Count the due instants of the half-open interval (after, until]."""
-        return sum(1 for _ in self.between(after, until))
+        after, until = max(after, self.floor), min(until, self.last)
+        return self._count(after, until) if after < until else 0
+
+    @abstractmethod
+    def _count(self, after: int, until: int) -> int:
+        """Count within (floor, last]."""
+
+
+@dataclass(frozen=True, slots=True)
+class ElapsedCalendar(Calendar):
+    """Due every ``period`` from ``anchor``, whatever the clocks show."""
+
+    anchor: int
+    period: int
+
+    def _count(self, after: int, until: int) -> int:
+        return (until - self.anchor) // self.period - (after - self.anchor) // self.period
+
+
+@dataclass(frozen=True, slots=True)
+class WallCalendar(Calendar):
+    """Due when a clock shows the walls of ``pattern``; see :func:`on_the_wall`."""
+
+    pattern: Pattern
+    offsets: Offsets
+    every_pass: bool
+
+    def _count(self, after: int, until: int) -> int:
+        total = 0
+        while after < until:
+            start, end, offset, before = self.offsets.at(after + 1)
+            # Up to here dues are moved by the change at ``start`` and have to be looked for.
+            calm = start if self.every_pass else start + abs(offset - before)
+            moved = min(calm, until)
+            if after < moved:
+                total += sum(1 for _ in self.between(after, moved))
+                after = moved
+            steady = min(end - 1, until)
+            if after < steady:
+                total += self.pattern.count(after + offset, steady + offset)
+                after = steady
+        return total
 
 
 def date_of(day: int) -> date:
@@ -67,7 +159,7 @@ def date_of(day: int) -> date:
     return date.fromordinal(day + _EPOCH_ORDINAL)
 
 
-def elapsed(anchor: int, period: int, floor: int, last: int) -> Next:
+def elapsed(anchor: int, period: int, floor: int, last: int, *, initial: bool) -> Calendar:
     """Fire every ``period`` of elapsed time from ``anchor``, after ``floor`` and up to ``last``."""
 
     def next_after(instant: int) -> int | None:
@@ -76,12 +168,18 @@ def elapsed(anchor: int, period: int, floor: int, last: int) -> Next:
         due = instant + period - (instant - anchor) % period
         return due if due <= last else None
 
-    return next_after
+    return ElapsedCalendar(next_after, initial, floor, last, anchor, period)
 
 
-def on_the_wall(
-    pattern: Pattern, offsets: Offsets, floor: int, last: int, *, every_pass: bool = False
-) -> Next:
+def on_the_wall(  # noqa: PLR0913  (what a rule says, each by its name)
+    pattern: Pattern,
+    offsets: Offsets,
+    floor: int,
+    last: int,
+    *,
+    every_pass: bool = False,
+    initial: bool = False,
+) -> Calendar:
     """Fire when a clock shows the walls of ``pattern``, after ``floor`` and up to ``last``.
 
     A wall that the clock skips is due later by the gap; one that it shows twice is due the first
@@ -91,13 +189,14 @@ def on_the_wall(
     # Between ``calm`` and ``end`` a wall and its instant differ by one constant. One tuple, so that
     # a thread never sees halves of two.
     calm = (0, 0, 0)
+    next_wall = pattern.next_after
 
     def next_after(instant: int) -> int | None:
         if instant < floor:  # noqa: PLR1730  (this is hot, and max() is a call)
             instant = floor
         start, end, offset = calm
         if start <= instant < end:
-            due = pattern(instant + offset) - offset
+            due = next_wall(instant + offset) - offset
             if due < end:
                 return due if due <= last else None
         return search(instant)
@@ -108,7 +207,7 @@ def on_the_wall(
             start, end, offset, before = offsets.at(instant + 1)
             if every_pass:
                 before = offset
-            due = _first_due(pattern, instant, start, offset, before)
+            due = _first_due(next_wall, instant, start, offset, before)
             if due < end:
                 calm = (start + abs(offset - before), end, offset)
                 return due if due <= last else None
@@ -117,17 +216,19 @@ def on_the_wall(
             instant = end - 1
         return None
 
-    return next_after
+    return WallCalendar(next_after, initial, floor, last, pattern, offsets, every_pass)
 
 
-def _first_due(pattern: Pattern, instant: int, start: int, offset: int, before: int) -> int:
+def _first_due(
+    next_wall: Callable[[int], int], instant: int, start: int, offset: int, before: int
+) -> int:
     """Find the first due after ``instant`` as if the segment from ``start`` on had no end."""
     if offset < before:
         # What the clock showed before it was set back is not due again.
-        return pattern(max(instant + offset, start + before - 1)) - offset
-    due = pattern(instant + offset) - offset
+        return next_wall(max(instant + offset, start + before - 1)) - offset
+    due = next_wall(instant + offset) - offset
     if offset > before:
-        skipped = pattern(instant + before)
+        skipped = next_wall(instant + before)
         if skipped < start + offset:
             return min(due, skipped - before)
     return due
@@ -141,7 +242,7 @@ def periodic(origin: int, period: int, marks: Iterable[int]) -> Pattern:
     marks = sorted(marks)
     first, final = marks[0], marks[-1]
 
-    def pattern(wall: int) -> int:
+    def next_after(wall: int) -> int:
         rest = (wall - origin) % period
         if rest >= final:
             return wall - rest + period + first
@@ -149,7 +250,7 @@ def periodic(origin: int, period: int, marks: Iterable[int]) -> Pattern:
             return wall - rest + first
         return wall - rest + marks[bisect_right(marks, rest)]
 
-    return pattern
+    return Periodic(next_after, origin, period, marks)
 
 
 def monthly(
@@ -203,11 +304,11 @@ def monthly(
             month, earliest = next_month(month + 1), 1
         return NEVER // DAY
 
-    def pattern(wall: int) -> int:
+    def next_after(wall: int) -> int:
         today, rest = divmod(wall, DAY)
         day = next_day(today if rest < final else today + 1)
         if day == today:
             return today * DAY + times[bisect_right(times, rest)]
         return day * DAY + first
 
-    return pattern
+    return Monthly(next_after, next_day, times)

@@ -195,10 +195,8 @@ def compile_cron(rule: Cron, created_at: int) -> Calendar:
         floor = first_instant(rule.start_time, zone) - 1
     if rule.end_time is not None:
         last = min(last, first_instant(rule.end_time, zone))
-    return Calendar(
-        on_the_wall(
-            _pattern(fields), offsets(zone), max(floor, -1), last, every_pass=fields.every_pass
-        )
+    return on_the_wall(
+        _pattern(fields), offsets(zone), max(floor, -1), last, every_pass=fields.every_pass
     )
 
 

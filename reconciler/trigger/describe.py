@@ -1,20 +1,24 @@
-"""A trigger in words, and what a change of the clock does to one of its fires."""
+"""A trigger in words, and what the changes of the clock do to its fires."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from reconciler.clock import MINUTE
+from reconciler.clock import DAY, MINUTE
 from reconciler.fields import duration_text
 from reconciler.schedule import Cron, DatastoreChange, Frequency, Recurrence
+from reconciler.trigger.calendar import WallCalendar, date_of
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.cron import parse
 from reconciler.trigger.zones import offsets, resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reconciler.schedule import Trigger
+    from reconciler.trigger.zones import Segment
 
 
 def describe(trigger: Trigger) -> str:
@@ -104,3 +108,108 @@ def _on_the_wall(trigger: Recurrence | Cron, created: int, wall: int) -> bool:
 def _wall(wall: int) -> str:
     hour, minute = divmod(wall // MINUTE % (24 * 60), 60)
     return f"{hour:02}:{minute:02}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockChange:
+    """What one change of the clock does to a trigger.
+
+    ``day`` is the ISO date, in the trigger's zone, of the first wall clock time that it touches;
+    ``due`` is the instant of the first fire that it moves or doubles, or at which the first one
+    that it drops would have been.
+    """
+
+    day: str
+    due: int
+    text: str
+
+
+def clock_changes(
+    trigger: Recurrence | Cron, created_at: int, after: int, until: int
+) -> tuple[ClockChange, ...]:
+    """Find the changes of the clock that touch a fire due in (after, until], in order.
+
+    They touch wall clock times that are skipped, which run later by the gap, as one with the run
+    due then anyway, or not at all; and those that are shown twice. Nothing touches what follows
+    elapsed time.
+
+    Raises:
+        InvalidValue: the time zone is unknown or the cron expression is wrong.
+    """
+    calendar = compile_trigger(trigger, created_at)
+    if not isinstance(calendar, WallCalendar):
+        return ()
+    hourly = _every_hour(trigger) if calendar.every_pass else frozenset()
+    found = (
+        _effect(calendar, segment, after)
+        # What a change does, it does less than a day around it; Apia once skipped a whole one.
+        for segment in calendar.offsets.changes(after - DAY, until + DAY)
+        if not (hourly and _in_step(hourly, segment))
+    )
+    return tuple(change for change in found if change is not None and change.due <= until)
+
+
+def _every_hour(trigger: Recurrence | Cron) -> frozenset[int]:
+    """Return the minutes at which a cron expression for every hour fires, else none."""
+    assert isinstance(trigger, Cron), "only cron merely reads the clock"  # noqa: S101  (calendar's law)
+    fields = parse(trigger.expression)
+    return fields.minutes if len(fields.hours) == 24 else frozenset()
+
+
+def _in_step(minutes: frozenset[int], segment: Segment) -> bool:
+    """Tell whether what fires at these minutes of every hour passes a change as if it were none."""
+    _, _, offset, before = segment
+    shift = (offset - before) // MINUTE
+    return abs(offset - before) < DAY and minutes == {(one + shift) % 60 for one in minutes}
+
+
+def _effect(calendar: WallCalendar, segment: Segment, after: int) -> ClockChange | None:
+    """Say what the change at a segment's start does to what is due after an instant."""
+    start, _, offset, before = segment
+    first, end = sorted((start + before, start + offset))
+    skips = before < offset
+    drops = skips and calendar.every_pass
+    walls = []
+    wall = calendar.pattern.next_after(max(first, after + before + 1) - 1)
+    while wall < end:
+        due = wall - before
+        # Before start_time and after end_time there is nothing to touch.
+        if calendar.floor < due <= calendar.last:
+            walls.append(wall)
+        wall = calendar.pattern.next_after(wall)
+    if not walls:
+        return None
+    single = len(walls) == 1
+    times = "does not exist" if single else "do not exist"
+    if drops:
+        outcome = "no run then"
+    elif skips:
+        outcome = _later(calendar, walls, offset - before)
+    else:
+        times = "comes twice" if single else "come twice"
+        which = "both times" if calendar.every_pass else "at the first"
+        outcome = f"{'runs' if single else 'run'} {which}"
+    return ClockChange(
+        day=date_of(walls[0] // DAY).isoformat(),
+        due=walls[0] - before,
+        text=f"{_span(walls)} {times}; {outcome}",
+    )
+
+
+def _later(calendar: WallCalendar, walls: Sequence[int], gap: int) -> str:
+    """Say when what was to run at skipped ``walls`` runs."""
+    later = [wall + gap for wall in walls]
+    where = _span(later) + (" the next day" if later[0] // DAY > walls[0] // DAY else "")
+    merged = sum(calendar.pattern.next_after(wall - 1) == wall for wall in later)
+    if merged == len(walls):
+        return f"one run {'' if merged == 1 else 'each '}at {where} stands for both"
+    also = f", {merged} of them as one with the run due then" if merged else ""
+    return f"{'runs' if len(walls) == 1 else 'run'} at {where}{also}"
+
+
+def _span(walls: Sequence[int]) -> str:
+    if len(walls) == 1:
+        return _wall(walls[0])
+    if len(walls) == 2:
+        return f"{_wall(walls[0])} and {_wall(walls[1])}"
+    return f"{_wall(walls[0])} to {_wall(walls[-1])} ({len(walls)} times)"

@@ -56,8 +56,8 @@ def compile_recurrence(rule: Recurrence, created_at: int, since: int | None = No
     initial = rule.start_time is None and rule.first_run is FirstRun.IMMEDIATE
     if rule.frequency in _ELAPSED:
         period = rule.interval * _ELAPSED[rule.frequency]
-        return Calendar(elapsed(anchor, period, floor, last), initial)
-    return Calendar(on_the_wall(_pattern(rule, wall), changes, floor, last), initial)
+        return elapsed(anchor, period, floor, last, initial=initial)
+    return on_the_wall(_pattern(rule, wall), changes, floor, last, initial=initial)
 
 
 def _scheduled(rule: Recurrence) -> bool:

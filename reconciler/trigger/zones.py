@@ -101,6 +101,16 @@ class Offsets:
             block = self._blocks[number] = tuple(self._load(number))
         return block[bisect_right(block, instant, key=itemgetter(0)) - 1]
 
+    def changes(self, after: int, until: int) -> Iterator[Segment]:
+        """Yield the segments that begin with another offset, at an instant in (after, until]."""
+        end = self.at(after)[1]
+        while end <= until:
+            segment = self.at(end)
+            # A block begins with what is left of a segment of the one before.
+            if segment[0] == end and segment[2] != segment[3]:
+                yield segment
+            end = segment[1]
+
     def _load(self, number: int) -> Iterator[Segment]:
         start, end = number * _BLOCK - _MARGIN, (number + 1) * _BLOCK
         before = offset = self._offset(start)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from reconciler.clock import DAY, HOUR, MINUTE, SECOND, parse_instant, to_datetime
 from reconciler.errors import InvalidValue
 from reconciler.trigger import zones
-from reconciler.trigger.calendar import HORIZON, Calendar, on_the_wall, periodic
+from reconciler.trigger.calendar import HORIZON, on_the_wall, periodic
 from reconciler.trigger.windows_zones import WINDOWS_ZONES
 from tests.strategies import ZONES, examples
 
@@ -136,8 +136,8 @@ def test_a_cut_in_the_middle_of_a_repeated_hour_repeats_no_fire(monkeypatch):
     every_20_minutes = periodic(0, HOUR, [0, 20 * MINUTE, 40 * MINUTE])
 
     def dues():
-        due = on_the_wall(every_20_minutes, zones.Offsets(zone), change - 2 * HOUR, HORIZON)
-        return list(Calendar(due).between(change - 2 * HOUR, change + 3 * HOUR))
+        dues = on_the_wall(every_20_minutes, zones.Offsets(zone), change - 2 * HOUR, HORIZON)
+        return list(dues.between(change - 2 * HOUR, change + 3 * HOUR))
 
     expected = dues()
     assert len(expected) == 12
