@@ -73,17 +73,8 @@ def bind(reference: str, desired: Desired, published: Published) -> Binding | No
     if version is not None and version != "latest":
         known = published.by_name.get(name, ())
         return next((_to_version(p) for p in known if p.version == int(version)), None)
-    declared = desired.pipelines.get(name)
-    if declared is not None:
-        digest = desired.digest(name)
-        binding = Binding(
-            name=name,
-            pipeline=declared.value,
-            label=f"{name}@new",
-            published=published.by_digest.get((name, digest)),
-            digest=digest,
-        )
-    else:
+    binding = _declared(name, desired, published)
+    if binding is None:
         newest = published.newest(name)
         if newest is None:
             return None
@@ -99,6 +90,25 @@ def bind(reference: str, desired: Desired, published: Published) -> Binding | No
             digest=binding.published.digest,
         )
     return binding
+
+
+def _declared(name: str, desired: Desired, published: Published) -> Binding | None:
+    """Bind to the pipeline that the project declares; None where it declares none."""
+    digest = desired.digest(name)
+    if digest is None:
+        return None
+    version = published.by_digest.get((name, digest))
+    declared = desired.pipelines.get(name)
+    if declared is None:
+        # Kept as it was applied, so its version is there.
+        return None if version is None else _to_version(version)
+    return Binding(
+        name=name,
+        pipeline=declared.value,
+        label=f"{name}@new",
+        published=version,
+        digest=digest,
+    )
 
 
 def _to_version(version: PublishedPipeline) -> Binding:

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from reconciler.live import Hold, Owner
-
-if TYPE_CHECKING:
-    from reconciler.plan.impact import Impact
+from reconciler.plan.impact import Impact
 
 # Readers ignore keys they do not know; the part before the dot grows when they could not go on.
 FORMAT = "2.0"
@@ -96,12 +93,12 @@ class Reason(StrEnum):
     """Why a difference is not a change.
 
     ``ignored``: ``ignore_drift`` leaves the field to others. ``already_live``: Git now says what
-    somebody had set on the live object. ``order``: only the order of a set differs.
+    somebody had set on the live object. ``kept``: the manifest is gone and ``on_missing`` is keep.
     """
 
     IGNORED = "ignored"
     ALREADY_LIVE = "already_live"
-    ORDER = "order"
+    KEPT = "kept"
 
 
 @dataclass(frozen=True, slots=True)

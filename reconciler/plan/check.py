@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from reconciler.manifest.terms import OnMissing
 from reconciler.pipeline import ParameterType, Pipeline
 from reconciler.plan.bind import Published, bind, label
 from reconciler.schedule import Datastore, DatastoreChange, Status
@@ -37,9 +38,11 @@ def problems(
 def _problems(
     desired: Desired, live: Live, broken: frozenset[tuple[str, str]]
 ) -> Iterator[Problem]:
-    published = Published(live.pipelines)
+    known = _Known(desired, live)
     mending = {name for kind, name in broken if kind == Datastore.KIND}
-    datastores = {*desired.datastores, *_staying(desired, live), *mending}
+    datastores = known.datastores | mending
+    for schedule in desired.schedules.values():
+        yield from _renamed(schedule, desired)
     for pipeline in desired.pipelines.values():
         for name, parameter in pipeline.value.parameters.items():
             if parameter.type is ParameterType.DATAPATH and isinstance(parameter.default, str):
@@ -50,55 +53,74 @@ def _problems(
         reference = schedule.value.pipeline
         if (Pipeline.KIND, reference.partition("@")[0]) in broken:
             continue
-        binding = bind(reference, desired, published)
+        binding = bind(reference, desired, known.published)
         trigger = schedule.value.trigger
         if isinstance(trigger, DatastoreChange) and trigger.datastore not in datastores:
             text = f"datastore '{trigger.datastore}' is {_unknown(trigger.datastore, datastores)}"
             yield schedule.problem(text, "trigger", trigger.TAG, "datastore")
-        text = _unbound(schedule.value, binding, desired, live, published)
+        text = known.unbound(schedule.value, binding)
         if binding is None or text:
             yield schedule.problem(text, "pipeline")
         else:
             yield from _parameters(schedule, binding.pipeline, datastores)
 
 
-def _unbound(
-    schedule: Schedule, binding: Binding | None, desired: Desired, live: Live, published: Published
-) -> str:
-    """Say why a schedule cannot be bound to its pipeline; empty when it can."""
-    reference = schedule.pipeline
-    name = binding.name if binding else reference.partition("@")[0]
-    versions = published.by_name.get(name, [])
-    if _leaving(name, desired, live):
-        text = f"pipeline '{name}' is no longer declared, but this schedule uses it"
-        return f"{text}; declare it again or remove the schedule"
-    if binding is not None:
-        version = binding.published
-        return _disabled(version) if version and _retired(version, schedule, desired, live) else ""
-    if not versions:
-        known = {*desired.pipelines, *published.by_name}
-        return f"pipeline '{reference}' is {_unknown(reference, known)}"
-    if reference in {name, f"{name}@latest"}:
-        return _disabled(versions[-1])
-    return f"pipeline '{name}' has no such version; the newest is {label(versions[-1])}"
+class _Known:
+    """What the references of schedules may lead to."""
+
+    def __init__(self, desired: Desired, live: Live) -> None:
+        keeps = desired.terms.on_missing is OnMissing.KEEP
+        self.desired = desired
+        self.published = Published(live.pipelines)
+        self.datastores = {*desired.datastores, *desired.kept.datastores} | {
+            store.name for store in live.datastores if keeps or store.owner != desired.owner
+        }
+        self.leaving = {
+            version.name
+            for version in live.pipelines
+            if version.owner == desired.owner and not keeps and not desired.declares(version.name)
+        }
+        self.running = {
+            (here.name, here.pipeline_id)
+            for here in live.schedules
+            if here.owner == desired.owner and here.status is Status.ACTIVE
+        }
+
+    def unbound(self, schedule: Schedule, binding: Binding | None) -> str:
+        """Say why a schedule cannot be bound to its pipeline; empty when it can."""
+        reference = schedule.pipeline
+        name = binding.name if binding else reference.partition("@")[0]
+        versions = self.published.by_name.get(name, [])
+        if name in self.leaving:
+            text = f"pipeline '{name}' is no longer declared, but this schedule uses it"
+            return f"{text}; declare it again or remove the schedule"
+        if binding is not None:
+            version = binding.published
+            return _disabled(version) if version and self._retired(version, schedule) else ""
+        if not versions:
+            names = {*self.desired.pipelines, *self.published.by_name}
+            return f"pipeline '{reference}' is {_unknown(reference, names)}"
+        if reference in {name, f"{name}@latest"}:
+            return _disabled(versions[-1])
+        return f"pipeline '{name}' has no such version; the newest is {label(versions[-1])}"
+
+    def _retired(self, version: PublishedPipeline, schedule: Schedule) -> bool:
+        """Whether a schedule would begin to run a version that is Disabled and stays so.
+
+        One that runs it already is left alone: an operator who retired the version knew of it.
+        """
+        declared = self.desired.digest(version.name) == version.digest
+        if declared or version.status is Status.ACTIVE or schedule.status is Status.DISABLED:
+            return False
+        return (schedule.name, version.id) not in self.running
 
 
-def _retired(version: PublishedPipeline, schedule: Schedule, desired: Desired, live: Live) -> bool:
-    """Whether a schedule would begin to run a version that is Disabled and stays so.
-
-    One that runs it already is left alone: an operator who retired the version knew of it.
-    """
-    name = version.name
-    declared = name in desired.pipelines and desired.digest(name) == version.digest
-    if declared or version.status is Status.ACTIVE or schedule.status is Status.DISABLED:
-        return False
-    return not any(
-        here.owner == desired.owner
-        and here.name == schedule.name
-        and here.pipeline_id == version.id
-        and here.status is Status.ACTIVE
-        for here in live.schedules
-    )
+def _renamed(schedule: Declared[Schedule], desired: Desired) -> Iterator[Problem]:
+    former = schedule.value.renamed_from
+    if former is not None and former in desired.schedules:
+        place = "{}:{}".format(*desired.schedules[former].at("name"))
+        text = f"'{former}' is still declared at {place}, so it cannot be renamed; remove one"
+        yield schedule.problem(text, "renamed_from")
 
 
 def _disabled(version: PublishedPipeline) -> str:
@@ -146,17 +168,6 @@ def _path_parameter(
     elif known[name].type is not ParameterType.DATAPATH:
         text = f"parameter '{name}' of '{pipeline.name}' is of type {known[name].type}"
         yield schedule.problem(f"{text}; it must be datapath to receive a file's path", *here)
-
-
-def _staying(desired: Desired, live: Live) -> Iterator[str]:
-    """Name live datastores that an apply would not remove."""
-    return (store.name for store in live.datastores if store.owner != desired.owner)
-
-
-def _leaving(name: str, desired: Desired, live: Live) -> bool:
-    """Whether an apply would disable this pipeline, because its manifest is gone."""
-    ours = any(p.name == name and p.owner == desired.owner for p in live.pipelines)
-    return ours and name not in desired.pipelines
 
 
 def _datapath(value: str, datastores: set[str]) -> str:

@@ -1,64 +1,152 @@
-"""Which fields differ between two specs of one kind."""
+"""Which fields differ between two or three specs of one kind.
+
+Lists have the meaning their declaration gives them: one declared ``unique`` is a set, one of named
+parts (steps) goes by name, any other is ordered.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from reconciler.manifest.emit import to_data
+from reconciler.manifest.emit import from_data, to_data
+from reconciler.manifest.shape import ListOf, MapOf, OneOf, Record, record_of
 from reconciler.pipeline import Pipeline
-from reconciler.plan.change import FieldChange
+from reconciler.plan.change import FieldChange, Reason, Side
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator
 
+    from reconciler.fields import About
+    from reconciler.manifest.shape import Shape
     from reconciler.plan.change import Plain
     from reconciler.schedule import Datastore, Schedule
 
+    Value = Schedule | Pipeline | Datastore
+
+Path = tuple[str, ...]
+Settled = tuple[str, Reason, Any, Any]
+
+
+class _Set(list[Any]):
+    """A list whose order says nothing."""
+
+    __hash__ = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, list) and sorted(map(repr, self)) == sorted(map(repr, other))
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
 
 def field_changes(
-    old: Schedule | Pipeline | Datastore, new: Schedule | Pipeline | Datastore
+    live: Value, desired: Value, applied: Value | None = None
 ) -> tuple[FieldChange, ...]:
-    """List the fields in which two values of one class differ, sorted by path.
+    """List the fields in which the live value differs from the desired one, sorted by path.
 
-    A list of plain values is one field; steps are compared by name, so that
-    editing one names it (``steps.score.timeout``) and moving one is one change of their order.
+    ``applied`` is what was applied last, None where the live value still is that. Editing a step
+    names it (``steps.score.timeout``), moving one is one change of their order.
     """
-    # Imported where it is needed: it costs more than the rest of a plan without changes.
-    from deepdiff import DeepDiff  # noqa: PLC0415
-
-    before, after = _comparable(old), _comparable(new)
-    # Without the threshold it would give up on two mappings that share few keys.
-    tree = DeepDiff(before, after, view="tree", threshold_to_diff_deeper=0)
-    paths = {_field(node.path(output_format="list")) for nodes in tree.values() for node in nodes}
+    sides = [_comparable(value) for value in (live, desired, applied or live)]
     changes = [
-        FieldChange(".".join(path), _look_up(before, path), _look_up(after, path))
-        for path in sorted(paths)
+        FieldChange(".".join(path), old, new, before, _side(before, old, new))
+        for path, old, new in sorted(_differences(sides[0], sides[1], ()), key=lambda d: d[0])
+        for before in [_look_up(sides[2], path)]
     ]
-    if isinstance(old, Pipeline) and isinstance(new, Pipeline):
-        names = [[step.name for step in side.steps] for side in (old, new)]
+    if isinstance(live, Pipeline) and isinstance(desired, Pipeline):
+        names = [[step.name for step in side.steps] for side in (live, desired)]
         if names[0] != names[1] and sorted(names[0]) == sorted(names[1]):
-            changes.append(FieldChange("steps (order)", *names))
+            changes.append(FieldChange.by_git("steps (order)", names[0], names[1]))
     return tuple(changes)
 
 
-def _comparable(value: Schedule | Pipeline | Datastore) -> dict[str, Any]:
-    data = to_data(value, defaults=True)
-    if isinstance(value, Pipeline):
-        data["steps"] = {step["name"]: step for step in data["steps"]}
+def settled(live: Value, desired: Value, applied: Value) -> Iterator[Settled]:
+    """Give (path, reason, live, desired) of what Git changed and somebody had set already."""
+    sides = [_comparable(value) for value in (live, desired, applied)]
+    for path, _, _ in sorted(_differences(sides[2], sides[0], ()), key=lambda d: d[0]):
+        here, there = _look_up(sides[0], path), _look_up(sides[1], path)
+        if _same(here, there):
+            yield ".".join(path), Reason.ALREADY_LIVE, here, there
+
+
+def leave(
+    live: Schedule, desired: Schedule, paths: Iterable[str]
+) -> tuple[Schedule, tuple[Settled, ...]]:
+    """Give ``desired`` with the live value at each dotted path, and what that suppressed.
+
+    Raises:
+        InvalidValue: the two do not fit together, say because the trigger is of another kind.
+    """
+    theirs, ours = to_data(live, defaults=True), to_data(desired, defaults=True)
+    data = to_data(desired)
+    found = []
+    for dotted in sorted(set(paths)):
+        path = tuple(dotted.split("."))
+        here, there = _look_up(theirs, path), _look_up(ours, path)
+        if not _same(here, there):
+            _put(data, path, here)
+            found.append((dotted, Reason.IGNORED, here, there))
+    return (from_data(type(desired), data) if found else desired), tuple(found)
+
+
+def _put(data: dict[str, Any], path: Path, value: Any) -> None:  # noqa: ANN401  (plain data)
+    *above, last = path
+    for key in above:
+        data = data.setdefault(key, {})
+    if value is None:
+        data.pop(last, None)
+    else:
+        data[last] = value
+
+
+def _side(applied: Plain, live: Plain, desired: Plain) -> Side:
+    if _same(applied, live):
+        return Side.GIT
+    return Side.LIVE if _same(applied, desired) else Side.BOTH
+
+
+def _comparable(value: Value) -> dict[str, Any]:
+    cls: Any = value.__class__
+    data: dict[str, Any] = _semantic(record_of(cls), None, to_data(value, defaults=True))
+    data.pop("renamed_from", None)
     return data
 
 
-def _field(path: Sequence[str | int]) -> tuple[str, ...]:
-    """Cut a path off where it enters a list."""
-    keys: list[str] = []
-    for key in path:
-        if isinstance(key, int):
-            break
-        keys.append(key)
-    return tuple(keys)
+def _semantic(shape: Shape, about: About | None, data: Any) -> Any:  # noqa: ANN401, PLR0911  (plain data; an answer for each shape)
+    """Give plain data the meaning that its shape declares for lists."""
+    if data is None:
+        return None
+    match shape:
+        case Record(members=members):
+            known = {member.name: member for member in members}
+            return {k: _semantic(known[k].shape, known[k].about, v) for k, v in data.items()}
+        case OneOf(records):
+            return {tag: _semantic(records[tag], None, value) for tag, value in data.items()}
+        case MapOf(value=item):
+            return {key: _semantic(item, None, value) for key, value in data.items()}
+        case ListOf(item=Record() as item):
+            return {one["name"]: _semantic(item, None, one) for one in data}
+        case ListOf() if about is not None and about.unique:
+            return _Set(data)
+    return data
 
 
-def _look_up(data: Plain, path: tuple[str, ...]) -> Plain:
+def _differences(old: Any, new: Any, path: Path) -> Iterator[tuple[Path, Any, Any]]:  # noqa: ANN401  (plain data)
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _differences(old.get(key), new.get(key), (*path, key))
+    elif not _same(old, new):
+        yield path, old, new
+
+
+def _same(old: object, new: object) -> bool:
+    """Compare plain data; unlike ``==``, true is not 1."""
+    if isinstance(old, _Set):
+        return old == new
+    return old == new and repr(old) == repr(new)
+
+
+def _look_up(data: Any, path: Path) -> Any:  # noqa: ANN401  (plain data)
     for key in path:
         if not isinstance(data, dict) or key not in data:
             return None

@@ -1,16 +1,18 @@
-"""The one canonical form in which both sides are compared."""
+"""The one canonical form in which all sides are compared."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.manifest.emit import from_data, to_data
+from reconciler.schedule import Schedule
 
 if TYPE_CHECKING:
     from reconciler.pipeline import Pipeline
-    from reconciler.schedule import Datastore, Schedule
+    from reconciler.schedule import Datastore
 
 T = TypeVar("T")
 
@@ -20,7 +22,12 @@ DIALECT = 1
 
 
 def spec_text(value: Schedule | Pipeline | Datastore) -> str:
-    """Write a value as canonical JSON; equal text means equal value."""
+    """Write a value as canonical JSON; equal text means equal value.
+
+    ``renamed_from`` is left out: it says what to do once, not what the schedule is.
+    """
+    if isinstance(value, Schedule) and value.renamed_from is not None:
+        value = replace(value, renamed_from=None)
     return json.dumps(to_data(value), sort_keys=True, separators=(",", ":"))
 
 
@@ -35,5 +42,13 @@ def spec_value(cls: type[T], text: str) -> T:
 
 def content_digest(spec: str, code_digest: str | None) -> str:
     """Give the digest that identifies a pipeline's content: 64 hex digits of SHA-256."""
-    whole = json.dumps([DIALECT, spec, code_digest])
-    return hashlib.sha256(whole.encode()).hexdigest()
+    return _sha256([DIALECT, spec, code_digest])
+
+
+def fingerprint(*facts: str | bool | None) -> str:
+    """Give a digest of what a live object says, to see later whether somebody touched it."""
+    return _sha256(list(facts))
+
+
+def _sha256(data: object) -> str:
+    return hashlib.sha256(json.dumps(data).encode()).hexdigest()

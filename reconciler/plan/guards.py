@@ -1,0 +1,153 @@
+"""A plan judges itself: what about it must not happen without somebody saying so."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from reconciler.plan.change import Action, Guard, Kind
+from reconciler.plan.spec import spec_value
+from reconciler.schedule import DatastoreChange, Schedule, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.live import Live
+    from reconciler.plan.change import Change, Plan
+    from reconciler.plan.desired import Desired
+
+_TAKING = frozenset({Action.DISABLE, Action.REMOVE})
+# So many names stand in a message; the plan itself has them all.
+_SOME = 5
+
+
+def guards(plan: Plan, desired: Desired, live: Live) -> Iterator[Guard]:
+    """Give every guard that blocks ``plan``, in no particular order."""
+    yield from _empty(plan, desired)
+    yield from _limits(plan, desired)
+    yield from _protected(plan, live)
+    yield from foreign(desired, live)
+    yield from _still_used(desired, live)
+
+
+def matches(address: str, patterns: Iterable[str]) -> bool:
+    """Tell whether ``Kind.name`` matches one of these patterns."""
+    return any(fnmatchcase(address, pattern) for pattern in patterns)
+
+
+def _empty(plan: Plan, desired: Desired) -> Iterator[Guard]:
+    declared = desired.kept.objects or desired.schedules or desired.pipelines or desired.datastores
+    if plan.changes and not declared:
+        count = len(plan.changes)
+        text = f"nothing is declared any more, and all {count} objects would be taken away"
+        yield Guard("empty", f"{text}; put the manifests back or add --allow empty", allowable=True)
+
+
+def _limits(plan: Plan, desired: Desired) -> Iterator[Guard]:
+    limits, schedules = desired.terms.limits, [c for c in plan.changes if c.kind is Kind.SCHEDULE]
+    gone = [change for change in schedules if change.action in _TAKING]
+    where = "raise it in reconciler.yml"
+    if limits.disables is not None and len(gone) > limits.disables:
+        text = f"{len(gone)} schedules would be disabled ({_names(gone)}), more than the limit"
+        yield _limit("disables", f"{text} of {limits.disables}; {where}")
+    active = plan_active(plan, desired)
+    percent = 100 * len(gone) / active if active else 0
+    if limits.disabled_percent is not None and percent > limits.disabled_percent:
+        text = f"{len(gone)} of {active} Active schedules would be disabled, {percent:.1f} %"
+        limit = f"more than the limit of {limits.disabled_percent:g} %"
+        yield _limit("disabled_percent", f"{text}, {limit}; {where}")
+    before, after = plan.runs_per_day
+    if limits.runs_per_day is not None and abs(after - before) > limits.runs_per_day:
+        text = f"the changes take {before:g} runs a day to {after:g} ({after - before:+g})"
+        limit = f"more than the limit of {limits.runs_per_day:g}"
+        yield _limit("runs_per_day", f"{text}, {limit}; {where}")
+    fires = plan.fires_on_apply
+    if limits.fires_on_apply is not None and fires > limits.fires_on_apply:
+        text = f"{fires} schedules would run at once, more than the limit of"
+        way = "give them first_run: aligned"
+        yield _limit("fires_on_apply", f"{text} {limits.fires_on_apply}; {way}, {where}")
+
+
+def plan_active(plan: Plan, desired: Desired) -> int:
+    """Count the owner's schedules that are Active now, for the percentage."""
+    taken = sum(c.kind is Kind.SCHEDULE and c.action in _TAKING for c in plan.changes)
+    created = {
+        c.name
+        for c in plan.changes
+        if c.kind is Kind.SCHEDULE and c.action in {Action.CREATE, Action.ENABLE}
+    }
+    stay = sum(
+        declared.value.status is Status.ACTIVE and name not in created
+        for name, declared in desired.schedules.items()
+    )
+    return desired.kept.active + stay + taken
+
+
+def _limit(guard: str, text: str) -> Guard:
+    return Guard(guard, f"{text} or add --allow {guard}", allowable=True)
+
+
+def _protected(plan: Plan, live: Live) -> Iterator[Guard]:
+    protected = {f"{Kind.SCHEDULE}.{here.name}" for here in live.schedules if here.protected}
+    protected |= {f"{Kind.PIPELINE}.{here.name}" for here in live.pipelines if here.protected}
+    protected |= {f"{Kind.DATASTORE}.{here.name}" for here in live.datastores if here.protected}
+    for change in plan.changes:
+        if change.action in _TAKING and change.address in protected:
+            done = "removed" if change.action is Action.REMOVE else "disabled"
+            text = f"{change.kind} '{change.name}' is protected and would be {done}"
+            way = "take it out of `protected` in reconciler.yml and apply that first"
+            yield Guard("protected", f"{text}; {way}")
+
+
+def foreign(desired: Desired, live: Live) -> Iterator[Guard]:
+    """Name what is declared here and belongs to somebody else, unless it is to be adopted."""
+    for store in live.datastores:
+        if store.name in desired.datastores and store.owner != desired.owner:
+            yield from _foreign(Kind.DATASTORE, store.name, store.owner, desired)
+    others = {
+        version.name: version.owner for version in live.pipelines if version.owner != desired.owner
+    }
+    for name, owner in others.items():
+        if desired.declares(name):
+            yield from _foreign(Kind.PIPELINE, name, owner, desired)
+
+
+def _foreign(kind: Kind, name: str, owner: object, desired: Desired) -> Iterator[Guard]:
+    address = f"{kind}.{name}"
+    if address not in desired.adopt:
+        whose = f"belongs to {owner}" if owner else "was made through the SDK"
+        way = f"give yours another name, or take it over: --adopt {address}"
+        yield Guard("foreign_owner", f"{kind} '{name}' {whose}; {way}")
+
+
+def _still_used(desired: Desired, live: Live) -> Iterator[Guard]:
+    """Others' active schedules that use what this apply would take away."""
+    gone = {
+        version.id: version.name
+        for version in live.pipelines
+        if version.owner == desired.owner and not desired.declares(version.name)
+    }
+    # One that is bound at each fire has no version's id.
+    gone |= {f"{name}@latest": name for name in gone.values()}
+    kept = {*desired.datastores, *desired.kept.datastores}
+    stores = {s.name for s in live.datastores if s.owner == desired.owner and s.name not in kept}
+    if not gone and not stores:
+        return
+    for schedule in live.schedules:
+        if schedule.status is not Status.ACTIVE or schedule.owner == desired.owner:
+            continue
+        whose = f"schedule '{schedule.name}' of {schedule.owner or 'nobody (made by SDK)'}"
+        spec = spec_value(Schedule, schedule.spec)
+        used = gone.get(schedule.pipeline_id or spec.pipeline)
+        if used is not None:
+            text = f"pipeline '{used}' would be disabled, but {whose} uses it; disable that first"
+            yield Guard("still_used", text)
+        trigger = spec.trigger
+        if isinstance(trigger, DatastoreChange) and trigger.datastore in stores:
+            text = f"datastore '{trigger.datastore}' would be removed, but {whose} watches it"
+            yield Guard("still_used", f"{text}; disable that first")
+
+
+def _names(changes: list[Change]) -> str:
+    names = ", ".join(change.name for change in changes[:_SOME])
+    return names + (", ..." if len(changes) > _SOME else "")
