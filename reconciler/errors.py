@@ -7,6 +7,7 @@
     ├── InvalidValue           a value that contradicts itself (also a ValueError)
     ├── SourceError            the manifests cannot be read as a whole
     ├── NotFound               no such object
+    ├── PlanFileError          a saved plan cannot be read or was changed
     ├── Refused                exit 3: a guard says no and names the way out
     ├── StalePlan              exit 4: the live side moved after the plan was made
     ├── WorkspaceError         the live side cannot be read or written
@@ -75,6 +76,10 @@ class SourceError(ReconcilerError):
 
 class NotFound(ReconcilerError):
     """There is no object of that name or id."""
+
+
+class PlanFileError(ReconcilerError):
+    """A saved plan cannot be read, or is not what was saved; the message says how to go on."""
 
 
 class Refused(ReconcilerError):

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
 
-from reconciler.plan.change import Action, Cause
+from reconciler.clock import SECOND, iso, to_datetime
+from reconciler.plan.change import Action, Cause, Side
+from reconciler.plan.impact import runs_text
+from reconciler.trigger.zones import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.plan.change import Change, FieldChange, Plan
+    from reconciler.plan.change import Change, FieldChange, Files, Guard, Held, Plan, Suppressed
+    from reconciler.plan.impact import Impact, Timing
 
 # A value longer than this is cut in text; the JSON has it whole.
 LONGEST = 200
+# More of a kind than this are counted in text.
+MOST = 5
 _REASONS = {
     Cause.PIPELINE_MOVED: "its pipeline has another version",
     Cause.RESTORED: "its manifest is back",
-    Cause.DRIFTED: "somebody disabled it",
+    Cause.LOST: "somebody deleted it",
     Cause.MISSING: "its manifest was removed",
 }
+_DRIFTED = {Action.ENABLE: "somebody disabled it", Action.DISABLE: "somebody enabled it"}
 
 
 def plan_text(plan: Plan) -> str:
@@ -28,8 +36,10 @@ def plan_text(plan: Plan) -> str:
 
 
 def _lines(plan: Plan) -> Iterator[str]:
-    yield f"Project {plan.owner.project}, target {plan.owner.target}, workspace {plan.workspace}"
-    yield _source(plan)
+    owner = plan.owner
+    place = printable(plan.workspace)
+    yield f"Project {printable(owner.project)}, target {printable(owner.target)}, workspace {place}"
+    yield source(plan)
     yield ""
     for change in plan.changes:
         yield from _change(change)
@@ -37,63 +47,257 @@ def _lines(plan: Plan) -> Iterator[str]:
     if not plan.changes:
         yield "No changes. The workspace is as declared."
         yield ""
-    for refusal in plan.refusals:
-        yield f"Blocked: {refusal}"
-    if plan.refusals:
-        yield ""
+    for part in (
+        [f"Left alone: {left_alone(one)}" for one in plan.suppressed],
+        [f"Held: {held_text(held)}; an apply leaves it so" for held in plan.held],
+        [f"Blocked: {blocked(guard)}" for guard in plan.guards],
+        [total for total in [totals(plan)] if total],
+    ):
+        yield from [*part, ""] if part else ()
     yield f"Plan: {plan.summary}"
 
 
-def _source(plan: Plan) -> str:
+def source(plan: Plan) -> str:
+    """Say what the manifests were read from."""
     if plan.commit is None:
         return "Not committed to Git; objects will carry no commit and no author."
-    files = ", ".join(map(_file, plan.dirty))
+    files = ", ".join([*map(file_name, plan.dirty[:MOST]), *(["..."] * (len(plan.dirty) > MOST))])
     dirty = f" with {len(plan.dirty)} uncommitted: {files}" if plan.dirty else ""
-    return f"Commit {plan.commit[:12]}{dirty}"
+    return f"Commit {printable(plan.commit[:12])}{dirty}"
 
 
-def _file(name: str) -> str:
+def printable(text: str) -> str:
+    """Write a text of somebody else's on one line, without what a terminal would act upon."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def file_name(name: str) -> str:
     """Write a file's name, quoted as JSON where a terminal would act upon it."""
     return name if name.isprintable() else json.dumps(name)
 
 
 def _change(change: Change) -> Iterator[str]:
-    place = f"  ({_file(change.file)}:{change.line})" if change.file else ""
-    reason = _REASONS.get(change.cause)
-    because = f", {reason}" if reason else ""
-    head = f"{change.action.symbol} {change.action.value:<8} {change.kind.value:<10} {change.name}"
-    yield f"{head}{because}{place}"
-    if change.note:
-        yield f"      {change.note}"
-    if change.action is Action.CREATE and change.after is not None:
-        for path, value in _leaves(json.loads(change.after), ()):
-            yield f"      {path}: {shown(value)}"
+    name = printable(change.name)
+    head = f"{change.action.symbol} {change.action.value:<8} {change.kind.value:<10} {name}"
+    reason = because(change)
+    yield f"{head}{', ' if reason else ''}{reason}{_place(change)}"
+    for note in change.notes:
+        yield f"      {printable(note)}"
+    for path, value in created(change):
+        yield f"      {path}: {shown(value)}"
     for field in change.fields:
         yield f"      {_field(field)}"
+    for label, text in effects(change):
+        yield f"      {label:<7} {text}"
 
 
-def _field(field: FieldChange) -> str:
-    return f"{field.path}: {shown(field.old)} -> {shown(field.new)}"
+def _place(change: Change) -> str:
+    if not change.file:
+        return ""
+    line = "" if change.line is None else f":{change.line}"
+    return f"  ({file_name(change.file)}{line})"
 
 
-def _leaves(data: object, path: tuple[str, ...]) -> Iterator[tuple[str, object]]:
-    """Walk a spec down to what a person reads on one line."""
+def because(change: Change) -> str:
+    """Say why a change is in the plan, where that does not go without saying."""
+    formerly = None if change.formerly is None else printable(change.formerly)
+    match change.action, change.cause:
+        case Action.RENAME, _:
+            return f"formerly {formerly}"
+        case Action.ADOPT, _:
+            return f"until now of {formerly or 'no project'}"
+        case action, Cause.DRIFTED:
+            return _DRIFTED.get(action, "somebody changed it")
+        case _, cause:
+            return _REASONS.get(cause, "")
+
+
+def created(change: Change) -> Iterator[tuple[str, object]]:
+    """Walk what a new object will say, down to what a person reads on one line."""
+    if change.action is Action.CREATE and change.after is not None:
+        for path, value in leaves(json.loads(change.after)):
+            yield printable(path), value
+
+
+def leaves(data: object, path: tuple[str, ...] = ()) -> Iterator[tuple[str, object]]:
+    """Walk a spec: pairs of a dotted path and a value; the object's own name is left out."""
     if isinstance(data, dict) and data:
         for key, value in data.items():
             if path or key != "name":
-                yield from _leaves(value, (*path, key))
+                yield from leaves(value, (*path, key))
     elif isinstance(data, list) and any(isinstance(item, dict) for item in data):
         for item in data:
-            yield from _leaves(
-                {k: v for k, v in item.items() if k != "name"}, (*path, item["name"])
-            )
+            yield from leaves({k: v for k, v in item.items() if k != "name"}, (*path, item["name"]))
     else:
         yield ".".join(path), data
 
 
-def shown(value: object) -> str:
+def _field(field: FieldChange) -> str:
+    touch = touched(field)
+    change = f"{printable(field.path)}: {shown(field.old)} -> {shown(field.new)}"
+    return f"{change}  ({touch})" if touch else change
+
+
+def touched(field: FieldChange) -> str:
+    """Say that somebody set a field on the live object; empty where only Git changed it."""
+    if field.side is Side.GIT:
+        return ""
+    return f"somebody set {shown(field.old)}; {shown(field.applied)} was applied"
+
+
+def shown(value: object, longest: int = LONGEST) -> str:
     """Write a value on one line, quoted as JSON, cut where it is very long."""
     if value is None:
         return "(none)"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)"
+    text = printable(json.dumps(value, ensure_ascii=False))
+    return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
+
+
+def effects(change: Change) -> Iterator[tuple[str, str]]:
+    """Say what a change means in time: pairs of a label and a text."""
+    if change.impact is not None:
+        yield from _next(change, change.impact)
+        if text := rate(change):
+            yield "runs", text
+        if change.impact.fires_on_apply:
+            yield "runs", "at once when applied"
+        yield from _clock(change.impact)
+    if change.files is not None:
+        yield "files", _files(change.files)
+
+
+def _next(change: Change, impact: Impact) -> Iterator[tuple[str, str]]:
+    """Say when it fires next, and whether it will fire as it does now."""
+    before, after = impact.before, impact.after
+    old, new = _zone(change.before), _zone(change.after or change.before)
+    was = None if before is None else fires(before.next_fires, old)
+    now = None if after is None else fires(after.next_fires, new)
+    same = before is not None and after is not None and before.next_fires == after.next_fires
+    if same:
+        yield "next", f"{now}, as before"
+    elif was is not None:
+        yield "next", f"was {was}"
+        yield "now", now or "none"
+    elif now is not None:
+        yield "next", now
+    if impact.same_fires_until is not None:
+        until = moment(impact.same_fires_until, new).split(" ")[1]
+        yield "same", f"spelling only: the same fires until {until}"
+    elif impact.first_difference is not None and same:
+        yield "differs", f"first on {moment(impact.first_difference, new)}"
+
+
+def _clock(impact: Impact) -> Iterator[tuple[str, str]]:
+    changes = impact.clock_changes
+    for one in changes[:MOST]:
+        yield "clock", f"{one.day}: {printable(one.text)}"
+    if len(changes) > MOST:
+        yield "clock", f"and {len(changes) - MOST} more such days"
+
+
+def rate(change: Change) -> str:
+    """Say how often it runs, before and after: ``1 a day -> 288 a day (+287 a day)``."""
+    if change.impact is None:
+        return ""
+    before, after = change.impact.before, change.impact.after
+    was, now = runs_text(before), runs_text(after)
+    if change.action is Action.CREATE:
+        return now if after is not None else ""
+    return "" if was == now else f"{was} -> {now}{_difference(before, after)}"
+
+
+def _difference(before: Timing | None, after: Timing | None) -> str:
+    """Write the difference of two rates, where both go on throughout."""
+    if not all(timing is None or timing.whole for timing in (before, after)):
+        return ""
+    more = _per_day(after) - _per_day(before)
+    sign, size = ("-" if more < 0 else "+"), abs(more)
+    if (10 * size).denominator > 1 and (7 * size).denominator == 1:
+        return f" ({sign}{7 * size} a week)"
+    return f" ({sign}{number(float(size))} a day)"
+
+
+def _per_day(timing: Timing | None) -> Fraction:
+    return Fraction(0) if timing is None else Fraction(timing.runs, timing.days)
+
+
+def _zone(spec: str | None) -> str:
+    """Give the time zone that people think of a schedule in."""
+    trigger: dict[str, Any] = json.loads(spec or "{}").get("trigger", {})
+    rule = trigger.get("recurrence") or trigger.get("cron") or {}
+    zone: str = rule.get("time_zone", "UTC")
+    return zone
+
+
+def fires(instants: tuple[int, ...], zone: str) -> str:
+    """Write fires as a clock in ``zone`` shows them; the first in UTC, too."""
+    if not instants:
+        return "none"
+    first = moment(instants[0], zone)
+    utc = moment(instants[0], "UTC")
+    texts = [first]
+    if utc[:20] != first[:20]:
+        texts[0] += f" [{utc[4:] if utc[:14] != first[:14] else utc[15:]}]"
+    for instant in instants[1:]:
+        weekday, day, clock, zone_name = moment(instant, zone).split(" ", 3)
+        later = f"{weekday} {day if day[:4] != first[4:8] else day[5:]} {clock}"
+        texts.append(later if first.endswith(f" {zone_name}") else f"{later} {zone_name}")
+    return ", ".join(texts)
+
+
+def moment(instant: int, zone: str) -> str:
+    """Write an instant as a clock in ``zone`` shows it: ``Mon 2026-03-09 02:30 EDT``."""
+    local = to_datetime(instant - instant % SECOND).astimezone(resolve(zone))
+    seconds = ":%S" if local.second else ""
+    weekday = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[local.weekday()]
+    return local.strftime(f"{weekday} %Y-%m-%d %H:%M{seconds} %Z")
+
+
+def _files(files: Files) -> str:
+    place = file_name(files.place)
+    if files.matching is None:
+        return f"{place} is not visible from here; what is there already does not fire"
+    noun = "file matches" if files.matching == 1 else "files match"
+    return f"{files.matching} {noun} in {place} already, none of them fires"
+
+
+def left_alone(one: Suppressed, longest: int = LONGEST) -> str:
+    """Write a difference that a plan leaves alone, with its reason code."""
+    what = f"{printable(one.address)} {printable(one.path)}"
+    live, desired = shown(one.live, longest), shown(one.desired, longest)
+    return f"{what}: {live} stays, {desired} is declared ({one.reason.value})"
+
+
+def held_text(held: Held) -> str:
+    """Say by whom, until when and why a schedule is held."""
+    hold = held.hold
+    until = "without end" if hold.until is None else f"until {iso(hold.until)}"
+    return f"{printable(held.name)} by {printable(hold.who)} {until}, {shown(hold.why)}"
+
+
+def blocked(guard: Guard) -> str:
+    """Write what a guard says, with its id and the option that lifts it."""
+    name = printable(guard.id)
+    lift = f"; --allow {name} lifts it" if guard.allowable else ""
+    return f"{printable(guard.message)} (guard {name}{lift})"
+
+
+def totals(plan: Plan) -> str:
+    """Sum up the runs of all that changes; empty where nothing moves in time."""
+    before, after = plan.runs_per_day
+    parts = []
+    if number(before) != number(after):
+        sign = "+" if after > before else "-"
+        more = number(abs(after - before))
+        parts.append(f"Runs: {number(before)} a day -> {number(after)} a day ({sign}{more}).")
+    if plan.fires_on_apply:
+        word = "fires" if plan.fires_on_apply == 1 else "fire"
+        parts.append(f"{plan.fires_on_apply} {word} at once.")
+    return " ".join(parts)
+
+
+def number(value: float) -> str:
+    """Write a count to the hundredth, without zeros at its end."""
+    return f"{value:.2f}".rstrip("0").rstrip(".")
