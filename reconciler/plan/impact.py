@@ -205,7 +205,8 @@ def _year(wall: int) -> int:
 
 @lru_cache(_CACHED)
 def _changes(clock: _Clock, now: int) -> tuple[ClockChange, ...]:
-    return clock_changes(clock.trigger, clock.anchor, clock.start, now + _ANNOUNCED)
+    calendar = _calendar(clock.trigger, clock.anchor)
+    return clock_changes(clock.trigger, calendar, clock.start, now + _ANNOUNCED)
 
 
 @lru_cache(_CACHED)
@@ -224,10 +225,10 @@ def _compare(old: _Clock, new: _Clock, now: int) -> tuple[int | None, int | None
 
 def runs_text(timing: Timing | None) -> str:
     """Say how often: ``24 a day``, ``2 a week``, ``1 every 3 days``, ``none``; always exact."""
-    if timing is None or not timing.runs:
+    if timing is None or not timing.next_fires:
         return "none"
-    if not timing.whole:
-        return f"{timing.runs} in {timing.days} days"
+    if not (timing.whole and timing.runs):
+        return f"{timing.runs or 'none'} in {timing.days} days"
     if timing.days in {365, 366}:
         return _a_year(timing)
     common = gcd(timing.runs, timing.days)

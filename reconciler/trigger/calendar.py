@@ -266,16 +266,12 @@ def monthly(
     """
     times = sorted(times)
     first, final = times[0], times[-1]
-    # There are 28 shapes of months.
-    shapes = {
-        (length, weekday): tuple(days_of(length, weekday))
-        for length in range(28, 32)
-        for weekday in range(7)
-    }
+    # There are 28 shapes of months, each worked out when it is first met.
+    shapes: dict[tuple[int, int], Sequence[int]] = {}
 
     # The month of the last answer: its first day, the first day after it, its number and its active
     # days. Asked in order, as a runner does, the next answer is in it or in the month after.
-    latest: tuple[int, int, int, tuple[int, ...]] = (0, 0, 0, ())
+    latest: tuple[int, int, int, Sequence[int]] = (0, 0, 0, ())
 
     def next_day(day: int) -> int:
         """Return the first active day from ``day`` on, in days since 1970-01-01."""
@@ -296,7 +292,9 @@ def monthly(
             year, index = divmod(month, 12)
             start = date(year, index + 1, 1).toordinal() - _EPOCH_ORDINAL
             length = 29 if index == 1 and isleap(year) else _LENGTHS[index]
-            days = shapes[length, (start + _THURSDAY) % 7]
+            shape = (length, (start + _THURSDAY) % 7)
+            if (days := shapes.get(shape)) is None:
+                days = shapes[shape] = days_of(*shape)
             at = bisect_left(days, earliest)
             if at < len(days):
                 latest = (start, start + length, month, days)

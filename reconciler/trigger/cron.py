@@ -8,7 +8,9 @@ elapsed time; other fields mean wall clock times, which are never lost and never
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
+from operator import and_, or_
 from typing import TYPE_CHECKING
 
 from reconciler.clock import DAY, HOUR, MINUTE
@@ -125,11 +127,6 @@ class Fields:
     either: bool
     every_pass: bool
 
-    def day(self, month_day: int, week_day: int) -> bool:
-        """Tell whether a day matches."""
-        one, other = month_day in self.month_days, week_day in self.week_days
-        return one or other if self.either else one and other
-
 
 def parse(expression: str) -> Fields:
     """Read five cron fields.
@@ -214,7 +211,7 @@ def _pattern(fields: Fields) -> Pattern:
         marks = (day * DAY + time for day, time in product(days, times))
         return periodic(4 * DAY, 7 * DAY, marks)
 
-    shape = {day: [d for d in range(1, 32) if fields.day(d, (day + d - 1) % 7)] for day in range(7)}
+    shapes = _shapes(fields.month_days, fields.week_days, fields.either)
 
     def next_month(month: int) -> int:
         while month % 12 + 1 not in fields.months:
@@ -222,6 +219,24 @@ def _pattern(fields: Fields) -> Pattern:
         return month
 
     def days_of(length: int, weekday: int) -> list[int]:
-        return [day for day in shape[weekday] if day <= length]
+        return [day for day in shapes[weekday] if day <= length]
 
     return monthly(next_month, days_of, times)
+
+
+@lru_cache(256)
+def _shapes(
+    month_days: frozenset[int],
+    week_days: frozenset[int],
+    either: bool,  # noqa: FBT001  (a key)
+) -> list[list[int]]:
+    """List the matching days of a month of 31 days, for each week day that it may begin on."""
+    match = or_ if either else and_
+    return [
+        [
+            day
+            for day in range(1, 32)
+            if match(day in month_days, (first + day - 1) % 7 in week_days)
+        ]
+        for first in range(7)
+    ]

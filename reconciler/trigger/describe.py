@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from reconciler.schedule import Trigger
+    from reconciler.trigger.calendar import Calendar
     from reconciler.trigger.zones import Segment
 
 
@@ -125,18 +126,14 @@ class ClockChange:
 
 
 def clock_changes(
-    trigger: Recurrence | Cron, created_at: int, after: int, until: int
+    trigger: Recurrence | Cron, calendar: Calendar, after: int, until: int
 ) -> tuple[ClockChange, ...]:
     """Find the changes of the clock that touch a fire due in (after, until], in order.
 
     They touch wall clock times that are skipped, which run later by the gap, as one with the run
     due then anyway, or not at all; and those that are shown twice. Nothing touches what follows
-    elapsed time.
-
-    Raises:
-        InvalidValue: the time zone is unknown or the cron expression is wrong.
+    elapsed time. ``calendar`` is the trigger's.
     """
-    calendar = compile_trigger(trigger, created_at)
     if not isinstance(calendar, WallCalendar):
         return ()
     hourly = _every_hour(trigger) if calendar.every_pass else frozenset()
