@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.errors import InvalidValue
 from reconciler.fields import About
 from reconciler.manifest.answers import ANSWERS
+from reconciler.manifest.fragment import Fragment
 from reconciler.manifest.scalars import (
     ABSENT,
     FAILED,
@@ -35,11 +36,13 @@ from reconciler.manifest.shape import (
     MapOf,
     Member,
     OneOf,
+    Partial,
     Record,
     Shape,
     record_of,
 )
 from reconciler.manifest.syntax import shown
+from reconciler.manifest.yaml12 import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -83,6 +86,8 @@ def _compile(shape: Shape, about: About, key: str) -> Build:
         return _list(shape, about, key)
     if isinstance(shape, MapOf):
         return _map(shape, about, key)
+    if isinstance(shape, Partial):
+        return _fragment(shape)
     return scalar(shape, about, key)
 
 
@@ -178,6 +183,111 @@ def _record(record: Record, key: str = "") -> Build:
     return build
 
 
+# What is to be merged into a manifest makes no value yet, so every key may be missing and null,
+# which removes a key, may stand wherever the key may be missing. What holds a variable is checked
+# when it has its value.
+
+
+def _fragment(shape: Partial) -> Build:
+    check = _part_of_record(shape.record, shape.record.kind)
+
+    def build(node: Node, faults: Faults) -> Any:  # noqa: ANN401
+        before = len(faults)
+        if check(node, faults) is ABSENT:
+            return ABSENT
+        return FAILED if len(faults) > before else Fragment(node)
+
+    return build
+
+
+def _part(shape: Shape, about: About, key: str) -> Build:
+    if isinstance(shape, Record):
+        return _part_of_record(shape, key)
+    if isinstance(shape, OneOf):
+        return _part_of_one_of(shape, key)
+    if isinstance(shape, MapOf):
+        return _part_of_map(shape, about, key)
+    whole = _compile(shape, about, key)
+    return lambda node, faults: None if _varies(node) else whole(node, faults)
+
+
+def _varies(node: Node) -> bool:
+    value = node.value
+    if isinstance(value, dict):
+        return any(_varies(child) for _, _, child in value.values())
+    if isinstance(value, list):
+        return any(map(_varies, value))
+    return VARIABLE.search(value) is not None
+
+
+def _part_of_record(record: Record, key: str) -> Build:
+    own = Partial.OWN if record.kind else frozenset()
+    given = tuple(m for m in record.members if m.name not in own)
+    loose = replace(record, kind="", members=tuple(replace(m, required=False) for m in given))
+    members = {m.name: (m, _part(m.shape, m.about, m.name)) for m in given}
+
+    def build(node: Node, faults: Faults) -> Missing | None:
+        entries = node.value
+        if not isinstance(entries, dict):
+            if is_null(node):
+                return ABSENT
+            return fault(faults, node, f"{key} must be a mapping; {_instead_of(loose, node)}")
+        for name, (line, column, child) in entries.items():
+            if name in own:
+                text = f"{name} stands in the manifest itself; remove it here"
+                faults.append((line, column, text))
+            elif name in members:
+                member, check = members[name]
+                if check(child, faults) is ABSENT and member.required:
+                    fault(faults, child, f"{name} is empty; {_advice(member)}")
+        others = {name: entry for name, entry in entries.items() if name not in own}
+        if not members.keys() >= others.keys():
+            _report_keys(loose, node, others, (), faults)
+        return None
+
+    return build
+
+
+def _part_of_one_of(shape: OneOf, key: str) -> Build:
+    members = {tag: _part_of_record(record, tag) for tag, record in shape.records.items()}
+
+    def build(node: Node, faults: Faults) -> Missing | None:
+        entries = node.value
+        if not isinstance(entries, dict):
+            if is_null(node):
+                return ABSENT
+            text = f"{key} must be a mapping with {_listed(members, 'or')} in it"
+            return fault(faults, node, text)
+        for name, (line, column, child) in entries.items():
+            if name not in members:
+                faults.append((line, column, _stray(shape, key, name, entries.keys())))
+            elif members[name](child, faults) is ABSENT:
+                fault(faults, child, f"{name} has no value; write its keys under it")
+        return None
+
+    return build
+
+
+def _part_of_map(shape: MapOf, about: About, key: str) -> Build:
+    check = _part(shape.value, About(text=""), f"each value of {key}")
+    pattern = compiled(about)
+
+    def build(node: Node, faults: Faults) -> Missing | None:
+        entries = node.value
+        if not isinstance(entries, dict):
+            if is_null(node):
+                return ABSENT
+            return fault(faults, node, f"{key} must be a mapping; write name: value lines under it")
+        for name, (line, column, child) in entries.items():
+            if pattern and not pattern.search(name):
+                message = f"{shown(name)} is not accepted as a name in {key}; {about.hint}"
+                faults.append((line, column, message))
+            check(child, faults)
+        return None
+
+    return build
+
+
 def _construct(cls: type, values: dict[str, Any], node: Node, faults: Faults) -> Any:  # noqa: ANN401
     try:
         return cls(**values)
@@ -234,9 +344,9 @@ def _advice(member: Member) -> str:
     return f"write {member.name}: and {shape.value if isinstance(shape, Leaf) else 'its items'}"
 
 
-def _listed(words: Iterable[str]) -> str:
+def _listed(words: Iterable[str], before: str = "and") -> str:
     *most, last = words
-    return f"{', '.join(most)} and {last}"
+    return f"{', '.join(most)} {before} {last}"
 
 
 def _unknown(record: Record, name: str) -> tuple[str, str]:

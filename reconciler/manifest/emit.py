@@ -20,6 +20,7 @@ from reconciler.manifest.shape import (
     MapOf,
     Member,
     OneOf,
+    Partial,
     Record,
     Shape,
     record_of,
@@ -56,7 +57,7 @@ def to_data(value: Value, *, defaults: bool = False) -> dict[str, Any]:
     return _data(record_of(value.__class__), value, defaults=defaults)
 
 
-def plain(shape: Shape, value: Any, *, defaults: bool = False) -> Any:  # noqa: ANN401, PLR0911  (an answer for each shape)
+def plain(shape: Shape, value: Any, *, defaults: bool = False) -> Any:  # noqa: ANN401, C901, PLR0911  (an answer for each shape)
     """Turn a value of ``shape`` into plain data."""
     if value is None:
         return None
@@ -68,6 +69,8 @@ def plain(shape: Shape, value: Any, *, defaults: bool = False) -> Any:  # noqa: 
             return {tag: _data(records[tag], value, defaults=defaults)}
         case ListOf(item):
             return [plain(item, one, defaults=defaults) for one in value]
+        case Partial():
+            return value.data
         case MapOf(item):
             return {key: plain(item, one, defaults=defaults) for key, one in value.items()}
         case Choice():
@@ -124,11 +127,11 @@ def _node(data: object, path: Path, paths: list[Path]) -> Node:
     if isinstance(data, str):
         return Node(str(data), line, 0, '"')
     if data is None or isinstance(data, bool | int | float):
-        return Node(_scalar(data), line, 0)
+        return Node(scalar_text(data), line, 0)
     raise InvalidValue([(path, f"a {type(data).__name__} is not plain data; give text instead")])
 
 
-def _scalar(value: object) -> str:
+def scalar_text(value: object) -> str:
     """Write a scalar that is no text as the core schema of YAML 1.2 spells it."""
     if value is None:
         return "null"
@@ -150,7 +153,7 @@ def to_yaml(value: Value, schema: str = "") -> str:
         if member.name in full and not _implied(value, member):
             data[member.name] = full[member.name]
     head = [f"# yaml-language-server: $schema={schema}"] if schema else []
-    return "\n".join([*head, *_mapping(data, "")]) + "\n"
+    return "\n".join([*head, *mapping_lines(data, "")]) + "\n"
 
 
 def _implied(value: Value, member: Member) -> bool:
@@ -163,43 +166,50 @@ def _implied(value: Value, member: Member) -> bool:
         return False
 
 
-def _mapping(data: Mapping[str, Any], indent: str) -> list[str]:
+def mapping_lines(data: Mapping[str, Any], indent: str) -> list[str]:
+    """Write the entries of a mapping in block form, behind ``indent``; lines without breaks."""
     lines = []
     for name, value in data.items():
         key = _text(name)
         # A key of more than 1024 characters needs the form that says it is one.
         start = f"{indent}{key}:" if len(key) < 1_000 else f"{indent}? {key}\n{indent}:"
-        lines += _entry(start, value, indent)
+        lines += entry_lines(start, value, indent)
     return lines
 
 
-def _entry(start: str, value: Any, indent: str) -> list[str]:  # noqa: ANN401  (plain data)
+def entry_lines(start: str, value: Any, indent: str) -> list[str]:  # noqa: ANN401  (plain data)
     """Write a value behind ``start``, a key or a dash, on its line or below it."""
     if isinstance(value, dict) and value:
-        return [start, *_mapping(value, indent + "  ")]
+        return [start, *mapping_lines(value, indent + "  ")]
     if isinstance(value, list):
-        line = f"{start} [{', '.join(map(_flow, value))}]"
+        line = f"{start} {inline(value)}"
         if all(isinstance(one, str | int | float) for one in value) and len(line) <= _WIDTH:
             return [line]
-        return [start, *(line for one in value for line in _item(one, indent + "  "))]
+        return [start, *(line for one in value for line in item_lines(one, indent + "  "))]
     if isinstance(value, str) and "\n" in value and _BLOCK.fullmatch(value):
         sign = "|" if value.endswith("\n") else "|-"
         body = value.removesuffix("\n").split("\n")
         return [f"{start} {sign}", *(f"{indent}  {line}" if line else "" for line in body)]
-    return [f"{start} {_flow(value)}"]
+    return [f"{start} {inline(value)}"]
 
 
-def _item(value: Any, indent: str) -> list[str]:  # noqa: ANN401  (plain data)
+def item_lines(value: Any, indent: str) -> list[str]:  # noqa: ANN401  (plain data)
+    """Write an item of a list in block form, its dash behind ``indent``."""
     if isinstance(value, dict) and value:
-        first, *rest = _mapping(value, indent + "  ")
+        first, *rest = mapping_lines(value, indent + "  ")
         return [f"{indent}- {first.lstrip()}", *rest]
-    return _entry(f"{indent}-", value, indent)
+    return entry_lines(f"{indent}-", value, indent)
 
 
-def _flow(value: Any) -> str:  # noqa: ANN401  (plain data)
+def inline(value: Any) -> str:  # noqa: ANN401  (plain data)
+    """Write plain data on one line, collections in flow form."""
     if isinstance(value, str):
         return _text(value)
-    return "{}" if isinstance(value, dict) else _scalar(value)
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_text(key)}: {inline(one)}' for key, one in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(inline, value))}]"
+    return scalar_text(value)
 
 
 def _text(text: str) -> str:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reconciler.errors import Problem
 from reconciler.manifest.build import builder, find
+from reconciler.manifest.compose import Composition, Layer, Origin, origin
+from reconciler.manifest.project import FILE
 from reconciler.manifest.scalars import FAILED, Faults, nearest
 from reconciler.manifest.syntax import one_line, shown
-from reconciler.manifest.yaml12 import Node, parse
+from reconciler.manifest.yaml12 import Line, Node, parse, place_in
 from reconciler.pipeline import Pipeline
 from reconciler.schedule import Datastore, Schedule
 from reconciler.trigger.compile import problems as trigger_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -37,11 +39,16 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Declared(Generic[T_co]):
-    """A value together with the place it was declared at; lines and columns count from 1."""
+    """A value together with the place it was declared at; lines and columns count from 1.
+
+    ``node`` is the effective tree, of which parts may stand in the project file; ``layers`` are
+    what it was merged from, none where it is the document alone.
+    """
 
     value: T_co
     file: str
     node: Node = field(repr=False, compare=False)
+    layers: tuple[Layer, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def line(self) -> int:
@@ -59,7 +66,11 @@ class Declared(Generic[T_co]):
         The path is that of the document: ``("trigger", "cron", "expression")``.
         """
         node = find(self.node, path)
-        return self.file, node.line, node.column
+        return place_in(self.file, node.line, node.column)
+
+    def origin(self, *path: str | int) -> Origin | None:
+        """Tell where the value at ``path`` comes from; None where the kind's own default holds."""
+        return origin(self.file, self.node, self.layers, path)
 
     def problem(self, message: str, *path: str | int) -> Problem:
         """Say that something is wrong at ``path``."""
@@ -81,39 +92,49 @@ class Loaded:
     problems: tuple[Problem, ...]
 
 
-def load(documents: Iterable[Document]) -> Loaded:
-    """Read manifests; the order of ``documents`` does not matter."""
+def load(documents: Iterable[Document], composition: Composition | None = None) -> Loaded:
+    """Read manifests; the order of ``documents`` does not matter.
+
+    With a ``composition`` they say what its target makes of them, and its problems are told too.
+    """
     collecting = gc.isenabled()
     gc.disable()  # a bulk load makes no garbage worth looking for; it halves the time
     try:
-        return _load(documents)
+        return _load(documents, composition)
     finally:
         if collecting:
             gc.enable()
 
 
-def _load(documents: Iterable[Document]) -> Loaded:
+def _load(documents: Iterable[Document], composition: Composition | None) -> Loaded:
     found: dict[str, dict[str, Declared[Any]]] = {kind: {} for kind in KINDS}
     problems: list[Problem] = []
     broken: set[tuple[str, str]] = set()
+    shared = _Shared()
     for document in sorted(documents, key=lambda document: document.file):
-        file = document.file
-        roots, wrong = parse(file, document.text)
+        file, text = document.file, document.text
+        roots, wrong = parse(file, text)
+        references = b"{{" in text or b"\\" in text  # an escape may stand for a brace
         for root, whole in roots:
             faults: Faults = []
-            kind, value = _build(root, faults)
-            wrong += (Problem(file, line, column, one_line(said)) for line, column, said in faults)
+            tree, kind, value, layers = _build(root, faults, composition, references=references)
             if faults or not whole:
-                name = find(root, ("name",)).value
-                broken.update({(kind, name)} if isinstance(name, str) else ())
+                name = find(tree, ("name",)).value
+                name = name if isinstance(name, str) else ""
+                broken.update({(kind, name)} if name else ())
+                wrong += shared.sort_out(file, faults, f"{kind} {shown(name)}")
                 continue
-            declared = Declared(value, file, root)
+            declared = Declared(value, file, tree, layers)
             first = found[kind].setdefault(value.name, declared)
             if first is not declared:
                 place = "{}:{}:{}".format(*first.at("name"))
                 message = f"{kind} {shown(value.name)} is already declared at {place}; rename one"
                 wrong.append(declared.problem(message, "name"))
         problems += _some(file, wrong)
+    if composition is not None:
+        problems += _some(FILE, [*composition.problems, *shared.problems()])
+        if not problems:
+            problems += _some(FILE, [*composition.unmatched(found)])
     return Loaded(
         schedules=dict(sorted(found[Schedule.KIND].items())),
         pipelines=dict(sorted(found[Pipeline.KIND].items())),
@@ -123,6 +144,29 @@ def _load(documents: Iterable[Document]) -> Loaded:
     )
 
 
+class _Shared:
+    """Problems that stand in the project file: each is told once, however many objects have it."""
+
+    def __init__(self) -> None:
+        self._told: dict[Problem, tuple[str, int]] = {}
+
+    def sort_out(self, file: str, faults: Faults, owner: str) -> Iterator[Problem]:
+        """Keep those of the project file for later, and give the others."""
+        for line, column, said in faults:
+            problem = Problem(*place_in(file, line, column), one_line(said))
+            if isinstance(line, Line):
+                first, count = self._told.get(problem, (owner, 0))
+                self._told[problem] = first, count + 1
+            else:
+                yield problem
+
+    def problems(self) -> Iterator[Problem]:
+        """Give each with the first object that has it and the number of others."""
+        for problem, (owner, count) in self._told.items():
+            others = f" and {count - 1:,} more" if count > 1 else ""
+            yield replace(problem, message=f"{problem.message} (for {owner}{others})")
+
+
 def _some(file: str, problems: list[Problem]) -> Sequence[Problem]:
     if len(problems) <= MAX_PROBLEMS:
         return problems
@@ -130,18 +174,29 @@ def _some(file: str, problems: list[Problem]) -> Sequence[Problem]:
     return [*sorted(problems)[:MAX_PROBLEMS], Problem(file, 0, 0, rest)]
 
 
-def _build(root: Node, faults: Faults) -> tuple[str, Any]:
-    """Build the value of one document; returns its kind, empty where it has none, and the value."""
+def _build(
+    root: Node, faults: Faults, composition: Composition | None, *, references: bool
+) -> tuple[Node, str, Any, tuple[Layer, ...]]:
+    """Build the value of one document.
+
+    Returns its effective tree, its kind, empty where it has none, the value and the tree's layers.
+    """
+    layers: tuple[Layer, ...] = ()
     kind = _kind(root, faults)
     if not kind:
-        return kind, FAILED
+        return root, kind, FAILED, layers
+    if composition is not None:
+        root, layers = composition.apply(kind, root, faults, references=references)
+    unknown, told = {(line, column) for line, column, _ in faults}, len(faults)
     value = builder(KINDS[kind])(root, faults)
+    if unknown:  # a variable that has no value is not also of a wrong type
+        faults[told:] = [one for one in faults[told:] if one[:2] not in unknown]
     if isinstance(value, Schedule):
         trigger = value.trigger
         for path, message in _trigger_faults(trigger):
             place = find(root, ("trigger", trigger.TAG, *path))
             faults.append((place.line, place.column, message))
-    return kind, value
+    return root, kind, value, layers
 
 
 # Schedules share triggers, and a sync agent loads the same ones again and again.

@@ -14,6 +14,7 @@ from reconciler.manifest.shape import (
     MapOf,
     Member,
     OneOf,
+    Partial,
     Record,
     Shape,
     record_of,
@@ -30,7 +31,9 @@ _OPENING = """\
 Written by `make schemas` from the declarations in the code, which the loader, the JSON Schemas and
 this page share. A manifest is a YAML document that starts with `kind:`; a file may hold several,
 parted by `---`. The dialect is YAML 1.2: `18:30` and `on` are text, duplicate and unknown keys are
-errors, and every problem is told as `file:line:col: what is wrong, what to do`.
+errors, and every problem is told as `file:line:col: what is wrong, what to do`. In any scalar,
+`${{ variables.NAME }}` stands for a variable of `reconciler.yml`;
+[environments](environments.md) tells how a project's targets differ.
 """
 
 
@@ -83,7 +86,7 @@ def _table(record: Record) -> Iterator[str]:
     yield ""
 
 
-def _words(shape: Shape) -> str:
+def _words(shape: Shape) -> str:  # noqa: PLR0911  (an answer for each shape)
     match shape:
         case Leaf():
             return shape.value
@@ -95,6 +98,8 @@ def _words(shape: Shape) -> str:
             return f"a mapping of names to: {_words(value)}"
         case OneOf(records):
             return "exactly one of: " + ", ".join(f"`{tag}`" for tag in records)
+        case Partial(record):
+            return f"some keys of a {record.kind}, without its name"
     return "a mapping, see below"
 
 

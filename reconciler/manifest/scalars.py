@@ -214,6 +214,8 @@ def _choice(shape: Choice, sentence: str) -> tuple[frozenset[type], Read]:
 
 def _words(key: str, shape: Choice) -> str:
     *most, last = shape.enum
+    if not most:
+        return f"{key.capitalize()} must be {last}."
     if len(most) == 1:
         return f"{key.capitalize()} must be either {most[0]} or {last}."
     return f"Invalid value for {key}, only one of {', '.join(most)}, or {last} accepted."

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 from reconciler.fields import About, Scalar
+from reconciler.manifest.fragment import Fragment
 
 
 class Leaf(Enum):
@@ -80,7 +81,17 @@ class OneOf:
     records: Mapping[str, Record]
 
 
-Shape = Leaf | Choice | ListOf | MapOf | Record | OneOf
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """Some of the keys of a document; becomes a :class:`Fragment`."""
+
+    record: Record
+
+    OWN: ClassVar[frozenset[str]] = frozenset(("kind", "name", "renamed_from"))
+    """What says which object a document is, and so stands only there."""
+
+
+Shape = Leaf | Choice | ListOf | MapOf | Record | OneOf | Partial
 
 _LEAVES: Mapping[Any, Leaf] = {
     str: Leaf.TEXT,
@@ -95,9 +106,13 @@ _SCALARS = set(typing.get_args(Scalar))
 
 @cache
 def record_of(cls: type) -> Record:
-    """Describe a dataclass whose fields carry an ``About``."""
+    """Describe a dataclass whose fields carry an ``About``; one without it is no key."""
     hints = typing.get_type_hints(cls)
-    members = tuple(_member(field, hints[field.name]) for field in dataclasses.fields(cls))
+    members = tuple(
+        _member(field, hints[field.name])
+        for field in dataclasses.fields(cls)
+        if "about" in field.metadata
+    )
     return Record(cls, getattr(cls, "KIND", ""), members)
 
 
@@ -117,6 +132,8 @@ def _shape(hint: Any) -> Shape:  # noqa: ANN401, PLR0911  (a type expression is 
         return ListOf(_shape(arguments[0]))
     if origin is Mapping:
         return MapOf(_shape(arguments[1]))
+    if origin is Fragment:
+        return Partial(record_of(arguments[0]))
     if origin in {types.UnionType, typing.Union}:
         present = [argument for argument in arguments if argument is not types.NoneType]
         if len(present) == 1:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import yaml
 
@@ -51,6 +51,8 @@ _NUMBER = re.compile(
 )
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]")
 NULLS = tuple(word for word, value in _WORDS.items() if value is None)
+# A reference to a variable of the project; what stands behind the first word is looked at later.
+VARIABLE = re.compile(r"\$\{\{\s*(var|vars|variable|variables)\b\s*(.*?)\s*\}\}", re.DOTALL)
 _NO_KEYS = frozenset(("", "<<"))
 _NUMBER_STARTS = frozenset("0123456789+-.")
 _CONFLICT = re.compile(r"^<<<<<<< ", re.MULTILINE)
@@ -77,6 +79,41 @@ class Node:
         self.line = line
         self.column = column
         self.style = style
+
+
+class Line(int):
+    """A line of another file than the document's own, which it names.
+
+    Nodes that come from the project file have it, so that whatever is said about them is said
+    there, however many documents they went into.
+    """
+
+    file: str
+
+    def __new__(cls, line: int, file: str) -> Self:
+        """Count ``line`` in ``file``."""
+        self = super().__new__(cls, line)
+        self.file = file
+        return self
+
+
+def place_in(file: str, line: int, column: int) -> tuple[str, int, int]:
+    """Give the place of a node of a document that stands in ``file``."""
+    return (line.file if isinstance(line, Line) else file), int(line), column
+
+
+def claim(node: Node, file: str) -> None:
+    """Let a tree, and every key in it, remember that it stands in ``file``."""
+    if isinstance(node.line, Line):
+        return  # an alias leads here twice
+    node.line = Line(node.line, file)
+    if isinstance(node.value, dict):
+        for key, (line, column, child) in node.value.items():
+            claim(child, file)
+            node.value[key] = (Line(line, file), column, child)
+    elif isinstance(node.value, list):
+        for child in node.value:
+            claim(child, file)
 
 
 Entries = dict[str, tuple[int, int, Node]]

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from reconciler.errors import ManifestError, NotFound, SourceError
 from reconciler.live import CodeTree, Live, Owner, Provenance
+from reconciler.manifest.compose import compose
 from reconciler.manifest.load import load
 from reconciler.manifest.project import load_project
 from reconciler.plan.build import build_plan
@@ -75,6 +76,15 @@ def choose_target(project: Project, target: str | None) -> str:
     return target
 
 
+def load_target(source: Source, project: Project, target: str) -> Loaded:
+    """Load what the project declares for one target; nothing is checked against its workspace.
+
+    Raises:
+        SourceError: the source is not complete, so nothing can be concluded from it.
+    """
+    return load(source.manifests(project.includes(target)), compose(project, target))
+
+
 def read(source: Source, project: Project, target: str, live: Live) -> Reading:
     """Read and check everything the project declares for a target.
 
@@ -82,7 +92,7 @@ def read(source: Source, project: Project, target: str, live: Live) -> Reading:
         ManifestError: with every problem in every file.
         SourceError: the source is not complete, so nothing can be concluded from it.
     """
-    loaded = load(source.manifests(project.include))
+    loaded = load_target(source, project, target)
     trees, missing = _snapshot(source, loaded)
     desired = Desired(
         owner=Owner(project.project, target),

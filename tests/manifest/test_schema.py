@@ -25,25 +25,32 @@ VALIDATORS = {cls: Draft202012Validator(json_schema(cls)) for cls in (*KINDS.val
 STRANGE = {"string": 5, "integer": "x", "number": "x", "boolean": "x", "array": 5, "object": 5}
 
 
-def objects(schema: dict, data: dict, path=()):
+def meant(part: dict, whole: dict) -> dict:
+    """Follow a reference, also where null may stand instead."""
+    part = part["anyOf"][0] if "$ref" in part.get("anyOf", [{}])[0] else part
+    return whole["$defs"][part["$ref"].split("/")[-1]] if "$ref" in part else part
+
+
+def objects(schema: dict, data: dict, path=(), whole=None):
     """Give each mapping of known keys in a document, with its schema and path."""
+    whole = whole or schema
     yield path, schema, data
     for key, value in data.items():
-        part = schema["properties"].get(key, {})
+        part = meant(schema["properties"].get(key, {}), whole)
         for choice in part.get("oneOf", ()):
             if isinstance(value, dict) and choice["properties"].keys() == value.keys():
-                yield from objects(choice, value, (*path, key))
-        if "properties" in part:
-            yield from objects(part, value, (*path, key))
+                yield from objects(choice, value, (*path, key), whole)
+        if "properties" in part and isinstance(value, dict):
+            yield from objects(part, value, (*path, key), whole)
         if "properties" in part.get("items", {}):
             for at, item in enumerate(value):
-                yield from objects(part["items"], item, (*path, key, at))
-        if (
-            isinstance(part.get("additionalProperties"), dict)
-            and "properties" in part["additionalProperties"]
-        ):
+                yield from objects(part["items"], item, (*path, key, at), whole)
+        below = part.get("additionalProperties")
+        if isinstance(below, dict) and isinstance(value, dict):
+            below = meant(below, whole)
             for name, item in value.items():
-                yield from objects(part["additionalProperties"], item, (*path, key, name))
+                if "properties" in below and isinstance(item, dict):
+                    yield from objects(below, item, (*path, key, name), whole)
 
 
 def at(document, path):
@@ -107,7 +114,8 @@ def test_every_schema_is_a_schema_and_its_examples_and_defaults_obey_it(name, sc
                         *([value["default"]] if "default" in value else []),
                     ]
                     for example in examples:
-                        Draft202012Validator(value).validate(example)
+                        whole = value | {"$defs": schema.get("$defs", {})}
+                        Draft202012Validator(whole).validate(example)
                         seen += 1
             todo += part.values()
         elif isinstance(part, list):
