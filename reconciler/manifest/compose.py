@@ -257,8 +257,8 @@ def compose(project: Project, target: str) -> Composition:
     for kind in _KINDS:
         fragment = getattr(project.defaults, kind)
         if fragment is not None:
-            tree = _merge(None, own.tree(fragment.node), own=False)
-            defaults[kind] = {tag: Layer("default", _only(tree, tag)) for tag in ("", *_TAGS)}
+            tree, how = _merge(None, own.tree(fragment.node), own=False), "project default"
+            defaults[kind] = {tag: Layer(how, _only(tree, tag)) for tag in ("", *_TAGS)}
     overrides = {kind: own.overrides(chosen.overrides, kind) for kind in _KINDS}
     preset = {}
     if chosen.preset is Preset.PAUSED:
@@ -380,18 +380,17 @@ def origin(
 ) -> Origin | None:
     """Tell where the value at ``path`` of a composed document comes from.
 
-    ``file`` is the document's; None where nothing is written and the kind's own default holds.
+    ``file`` is the document's; None where nothing is written and the kind's own default holds. A
+    null that made it hold is told as what removes the value.
     """
     node = _exactly(tree, path)
-    if node is None:
-        return None
+    if node is None or is_null(node):
+        return _removal(file, layers, path)
     written = node.by if isinstance(node, Replaced) else node
     how, over = "", None
     for at, layer in enumerate(layers):
         if _exactly(layer.tree, path) in {node, written}:
-            how = layer.how
-            before = _exactly(merged(layers[:at]), path) if at else None
-            over = _place(file, before) if before else None
+            how, over = layer.how, _under(file, layers[:at], path)
     if not isinstance(node, Replaced):
         return Origin(*_place(file, node), how, over)
     if node.alone:
@@ -400,14 +399,31 @@ def origin(
     return Origin(*_place(file, node), f"{how} {node.how}".lstrip(), over)
 
 
+def _removal(file: str, layers: Sequence[Layer], path: Sequence[str | int]) -> Origin | None:
+    for at in range(len(layers) - 1, 0, -1):
+        node = _exactly(layers[at].tree, path)
+        over = _under(file, layers[:at], path)
+        if node is not None and over is not None:
+            return Origin(*_place(file, node), f"{layers[at].how or 'manifest'} removes it", over)
+    return None
+
+
+def _under(
+    file: str, layers: Sequence[Layer], path: Sequence[str | int]
+) -> tuple[str, int, int] | None:
+    """Give the place of what these layers say at ``path``."""
+    node = _exactly(merged(layers), path) if layers else None
+    return None if node is None or is_null(node) else _place(file, node)
+
+
 def _exactly(node: Node, path: Sequence[str | int]) -> Node | None:
-    """Follow ``path``; None where it ends before or leads to null."""
+    """Follow ``path``; None where it ends before."""
     for step in path:
         below = find(node, (step,))
         if below is node:
             return None
         node = below
-    return None if is_null(node) else node
+    return node
 
 
 def _place(file: str, node: Node) -> tuple[str, int, int]:

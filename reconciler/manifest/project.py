@@ -233,6 +233,14 @@ class Project:
             on_missing=own.on_missing or self.on_missing,
         )
 
+    @property
+    def targets_differ(self) -> bool:
+        """Whether a manifest may mean different things in different targets."""
+        first, *others = (
+            (one.include, one.variables, one.preset, one.overrides) for one in self.targets.values()
+        )
+        return any(one != first for one in others)
+
     def includes(self, target: str) -> tuple[str, ...]:
         """Give the globs of one target's manifests: the project's and its own.
 

@@ -76,12 +76,18 @@ def choose_target(project: Project, target: str | None) -> str:
     return target
 
 
-def load_target(source: Source, project: Project, target: str) -> Loaded:
+def load_target(source: Source, project: Project, target: str | None) -> Loaded:
     """Load what the project declares for one target; nothing is checked against its workspace.
 
+    None is any target, where they do not differ in what is declared.
+
     Raises:
+        NotFound: no target was named, and they differ.
         SourceError: the source is not complete, so nothing can be concluded from it.
     """
+    if target is None and not project.targets_differ:
+        target = min(project.targets)
+    target = choose_target(project, target)
     return load(source.manifests(project.includes(target)), compose(project, target))
 
 
