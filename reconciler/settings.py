@@ -162,9 +162,9 @@ def open_reader(url: str, base: str = ".", clock: Clock | None = None) -> Regist
         from reconciler.workspace.empty import EmptyRegistry  # noqa: PLC0415  (seldom needed)
 
         return EmptyRegistry(clock or SystemClock())
-    from reconciler.workspace.sql import open_workspace as open_  # noqa: PLC0415  (SQLAlchemy)
+    from reconciler.workspace.sql import open_reader as open_  # noqa: PLC0415  (sqlite3)
 
-    return open_(str(path), clock or SystemClock(), create=False, read_only=True).registry
+    return open_(str(path), clock or SystemClock())
 
 
 def open_datastore(ledger: Ledger, name: str) -> DatastoreReader:

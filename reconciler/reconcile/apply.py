@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeVar
 
 from reconciler.errors import Refused, StalePlan
-from reconciler.live import DisabledBy, Provenance
+from reconciler.live import DisabledBy
 from reconciler.plan.build import build_plan
 from reconciler.plan.change import Action, Kind
 from reconciler.plan.check import problems
@@ -13,7 +13,7 @@ from reconciler.plan.codec import plan_json
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.arm import arming, first_passed_over, passed_over
 from reconciler.schedule import Datastore, Schedule, Status
-from reconciler.workspace.records import Clockwork
+from reconciler.workspace.records import ApplyRecord, Clockwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,10 +91,16 @@ def apply_plan(
                     writer.write(change)
                     done(change)
         state = reading.state
-        provenance = Provenance(
-            commit=state.commit, author=state.author, committed_at=state.committed_at
+        tx.record_apply(
+            ApplyRecord(
+                owner=plan.owner,
+                commit=state.commit,
+                author=state.author,
+                applied_at=tx.now(),
+                summary=plan.summary,
+                plan=plan_json(plan),
+            )
         )
-        tx.record_apply(plan.owner, provenance, plan.summary, plan_json(plan))
 
 
 def _moved(plan: Plan, present: Plan) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -14,8 +15,8 @@ from reconciler.workspace.records import (
     DisabledBy,
     Hold,
     Live,
+    Outcome,
     Owner,
-    Provenance,
     Watching,
     WatchState,
 )
@@ -24,6 +25,7 @@ from tests.workspace.make import (
     NOW,
     OWNER,
     added,
+    applied,
     clockwork,
     edit,
     fire,
@@ -164,7 +166,7 @@ def test_a_transaction_left_by_an_exception_changes_nothing(registry, workspace)
         schedule(write, arming=clockwork(), pipeline_id=published.id)
         schedule(write, "t", arming=Watching(datastore="landing", path=""))
         write.ensure_experiment("e")
-        write.record_apply(OWNER, GIT, "1 to add", "{}")
+        write.record_apply(applied())
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError), registry.transaction() as write:
@@ -394,17 +396,21 @@ def test_an_experiment_is_created_on_first_use(registry):
     assert first.created_at == NOW
 
 
-def test_applies_are_listed_newest_first(registry, clock):
+def test_applies_are_listed_newest_first_without_their_plans(registry):
+    first = applied(plan='{"plan":1}', actor="ann", plan_digest="d1", approval_digest="a1")
+    second = applied(
+        commit=None, author=None, applied_at=NOW + 1, outcome=Outcome.FAILED, error="disk full"
+    )
     with registry.transaction() as write:
-        write.record_apply(OWNER, GIT, "1 to add", '{"plan":1}')
-    clock.instant += 1
-    with registry.transaction() as write:
-        write.record_apply(OWNER, Provenance(), "nothing", '{"plan":2}')
-    second, first = registry.applies()
-    assert (first.owner, first.commit, first.author) == (OWNER, "c0ffee", "Ann")
-    assert (first.applied_at, first.summary, first.plan) == (NOW, "1 to add", '{"plan":1}')
-    assert (second.commit, second.author, second.applied_at) == (None, None, NOW + 1)
-    assert registry.applies(limit=1) == (second,)
+        assert [write.record_apply(record) for record in (first, second)] == [1, 2]
+    newest, oldest = registry.applies()
+    assert (newest.id, oldest.id) == (2, 1)
+    assert replace(newest, id=0, chain="") == replace(second, plan="")
+    assert replace(oldest, id=0, chain="") == replace(first, plan="")
+    assert registry.applies(limit=1) == (newest,)
+    assert registry.apply_record(1) == replace(oldest, plan='{"plan":1}')
+    with pytest.raises(NotFound, match="no apply number 3"):
+        registry.apply_record(3)
 
 
 def test_a_workspace_opened_for_reading_only_is_read_and_not_written(workspaces, workspace):

@@ -13,6 +13,7 @@ from reconciler.clock import MINUTE, FixedClock
 from reconciler.run import Attempt, AttemptState, Decision, Fire, Run, RunState
 from reconciler.schedule import Status
 from reconciler.workspace.records import (
+    ApplyRecord,
     Clockwork,
     CodeTree,
     FileFacts,
@@ -204,6 +205,13 @@ def a_run(ledger, run_id="run-1", schedule_id="s-1", **values):
     made = run(run_id, schedule_id, f"r:{run_id}", **values)
     record(ledger, (fire(schedule_id, f"r:{run_id}", run_id), made))
     return made
+
+
+def applied(**values):
+    made = ApplyRecord(
+        owner=OWNER, commit="c0ffee", author="Ann", applied_at=NOW, summary="1 to add", plan="{}"
+    )
+    return replace(made, **values)
 
 
 def due(ledger, now=NOW, limit=9):

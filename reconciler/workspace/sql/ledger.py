@@ -14,7 +14,7 @@ from reconciler.errors import NotFound, WorkspaceError
 from reconciler.run import Decision, Fire, Kind, RunState
 from reconciler.schedule import Status
 from reconciler.workspace.records import Session, Watch, WatchState
-from reconciler.workspace.sql import rows, statements
+from reconciler.workspace.sql import queries, rows, statements
 from reconciler.workspace.sql.connection import driver
 from reconciler.workspace.sql.ledger_transaction import SqlLedgerTransaction
 from reconciler.workspace.sql.lock import RunnerLock
@@ -22,7 +22,6 @@ from reconciler.workspace.sql.tables import (
     UNFINISHED,
     attempts,
     cursors,
-    datastores,
     fires,
     polls,
     runs,
@@ -187,7 +186,7 @@ class SqlLedger:
     def datastores(self) -> dict[str, RegisteredDatastore]:
         """Read all registered datastores by name."""
         with self._database.reading() as connection:
-            found = map(rows.datastore, connection.execute(select(datastores)))
+            found = map(rows.datastore, driver(connection).execute(queries.DATASTORES))
             return {datastore.name: datastore for datastore in found}
 
     def due_watches(self, now: int) -> list[Watch]:

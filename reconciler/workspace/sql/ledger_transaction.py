@@ -12,14 +12,12 @@ from reconciler.errors import WorkspaceError
 from reconciler.run import RunState
 from reconciler.schedule import Status
 from reconciler.workspace.records import Arrival, DueTimer, Unfinished, WatchState
-from reconciler.workspace.sql import rows
-from reconciler.workspace.sql.statements import SCHEDULES, among
+from reconciler.workspace.sql import queries, rows
 from reconciler.workspace.sql.tables import (
     UNFINISHED,
     changes,
     cursors,
     holds,
-    pipelines,
     polls,
     schedules,
     watches,
@@ -48,6 +46,16 @@ def _into(table: str, columns: Sequence[str], rest: str = "") -> str:
     return f"INSERT INTO {table} ({names}) VALUES ({marks}) {rest}"  # noqa: S608  (constants)
 
 
+_SCHEDULES = f"""
+{queries.SCHEDULES} WHERE s.id IN (SELECT value FROM json_each(:ids))
+"""  # noqa: S608  (constants)
+_PIPELINES = f"""
+{queries.PIPELINES} WHERE p.id IN (SELECT value FROM json_each(:ids))
+"""  # noqa: S608  (constants)
+_NEWEST_PIPELINES = f"""
+{queries.PIPELINES} WHERE p.name IN (SELECT value FROM json_each(:names)) AND p.status = 'Active'
+ORDER BY p.version
+"""  # noqa: S608  (constants)
 _DUE = """
 SELECT timers.schedule_id, revision, next_due, processed_to, initial
 FROM timers LEFT JOIN holds ON holds.schedule_id = timers.schedule_id
@@ -168,22 +176,17 @@ class SqlLedgerTransaction:
 
     def schedules(self, ids: Iterable[str]) -> dict[str, RegisteredSchedule]:
         """Read schedules by id."""
-        found = self._connection.execute(SCHEDULES.where(schedules.c.id.in_(among(ids))))
+        found = self._raw.execute(_SCHEDULES, {"ids": queries.among(ids)})
         return {schedule.id: schedule for schedule in map(rows.schedule, found)}
 
     def newest_pipelines(self, names: Iterable[str]) -> dict[str, PublishedPipeline]:
         """Read the newest Active version of each pipeline name."""
-        query = (
-            select(pipelines)
-            .where(pipelines.c.name.in_(among(names)), pipelines.c.status == Status.ACTIVE.value)
-            .order_by(pipelines.c.version)
-        )
-        found = map(rows.pipeline, self._connection.execute(query))
-        return {pipeline.name: pipeline for pipeline in found}
+        found = self._raw.execute(_NEWEST_PIPELINES, {"names": queries.among(names)})
+        return {pipeline.name: pipeline for pipeline in map(rows.pipeline, found)}
 
     def pipelines(self, ids: Iterable[str]) -> dict[str, PublishedPipeline]:
         """Read published versions by id."""
-        found = self._connection.execute(select(pipelines).where(pipelines.c.id.in_(among(ids))))
+        found = self._raw.execute(_PIPELINES, {"ids": queries.among(ids)})
         return {pipeline.id: pipeline for pipeline in map(rows.pipeline, found)}
 
     def unfinished(self, schedule_ids: Iterable[str]) -> dict[str, Unfinished]:

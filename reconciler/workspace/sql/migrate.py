@@ -9,19 +9,13 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect
-
-from reconciler.errors import NotFound, SchemaMismatch, WorkspaceBusy, WorkspaceError
-from reconciler.workspace.sql.connection import Database
+from reconciler.errors import NotFound, WorkspaceBusy, WorkspaceError
+from reconciler.workspace.sql.connection import Database, driver
 from reconciler.workspace.sql.lock import RunnerLock
+from reconciler.workspace.sql.schema import HEAD, known_revision
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
-
-# Oldest first. A test holds this list and the files in migrations/versions together, so that
-# opening a workspace need not load Alembic.
-REVISIONS = ("0001", "0002")
-HEAD = REVISIONS[-1]
 
 
 def create_file(path: str) -> None:
@@ -80,41 +74,13 @@ def migrate(path: str) -> tuple[str, str]:
     try:
         with database.reading() as connection:
             # No lock is left beside something else.
-            _known_revision(connection, path)
+            known_revision(driver(connection), path)
         if not lock.acquire(wait=False):
             raise WorkspaceBusy(f"a runner is at work on {path}; stop it, then migrate")
         with database.writing() as connection:
-            before = _known_revision(connection, path)
+            before = known_revision(driver(connection), path)
             upgrade(connection, HEAD)
     finally:
         database.close()
         lock.release()
     return before, HEAD
-
-
-def check(database: Database) -> None:
-    """Refuse a workspace that another version of this program wrote.
-
-    Raises:
-        SchemaMismatch: it is older and must be migrated, or newer.
-        WorkspaceError: it is not a workspace.
-    """
-    with database.reading() as connection:
-        revision = _known_revision(connection, database.path)
-    if revision != HEAD:
-        raise SchemaMismatch(
-            f"{database.path} has schema {revision} and this program needs {HEAD}: "
-            "run `reconciler workspace migrate`"
-        )
-
-
-def _known_revision(connection: Connection, path: str) -> str:
-    if not inspect(connection).has_table("alembic_version"):
-        raise WorkspaceError(f"{path} is a database but not a workspace")
-    revision = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
-    if revision not in REVISIONS:
-        raise SchemaMismatch(
-            f"{path} has schema {revision}, which was written by a newer version of reconciler: "
-            "install that version"
-        )
-    return str(revision)

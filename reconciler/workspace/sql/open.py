@@ -6,20 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import NotFound, WorkspaceError
-from reconciler.workspace.sql.connection import Database
-from reconciler.workspace.sql.ledger import SqlLedger
-from reconciler.workspace.sql.migrate import check, create_file
-from reconciler.workspace.sql.registry import SqlRegistry
+from reconciler.workspace.sql.reader import SqlReader
+from reconciler.workspace.sql.schema import check
+from reconciler.workspace.sql.sqlite import ReadOnlyFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from reconciler.clock import Clock
     from reconciler.workspace.base import Ledger, Registry
+    from reconciler.workspace.sql.connection import Database
 
 
 class SqlWorkspace:
     """Registry and ledger on one database; close it when done."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
+        from reconciler.workspace.sql.ledger import SqlLedger  # noqa: PLC0415  (SQLAlchemy)
+        from reconciler.workspace.sql.registry import SqlRegistry  # noqa: PLC0415  (the same)
+
         self._database = database
         self._ledger = SqlLedger(database, clock)
         self.registry: Registry = SqlRegistry(database, clock)
@@ -43,16 +48,47 @@ def open_workspace(
         SchemaMismatch: another version of this program wrote it.
         WorkspaceError: it cannot be opened, or is something else.
     """
-    if not Path(path).exists():
-        if not create:
-            raise NotFound(f"no workspace at {path}; `reconciler apply` creates it")
+    from reconciler.workspace.sql.connection import Database, driver  # noqa: PLC0415  (SQLAlchemy)
+
+    if create and not Path(path).exists():
+        from reconciler.workspace.sql.migrate import create_file  # noqa: PLC0415  (seldom needed)
+
         create_file(path)
-    if not Path(path).is_file():
-        raise WorkspaceError(f"{path} is not a file")
+    _must_be_file(path)
     database = Database(path, read_only=read_only)
     try:
-        check(database)
+        with database.reading() as connection:
+            check(driver(connection), path)
     except BaseException:
         database.close()
         raise
     return SqlWorkspace(database, clock)
+
+
+def open_reader(path: str, clock: Clock, trace: Callable[[str], object] | None = None) -> SqlReader:
+    """Open the registry in the SQLite file ``path`` without any way to write, and at once.
+
+    ``trace`` is told the text of each statement.
+
+    Raises:
+        NotFound: there is none.
+        SchemaMismatch: another version of this program wrote it.
+        WorkspaceError: it cannot be opened, or is something else.
+    """
+    _must_be_file(path)
+    file = ReadOnlyFile(path, trace)
+    try:
+        with file.reading() as raw:
+            check(raw, path)
+    except BaseException:
+        file.close()
+        raise
+    return SqlReader(file.reading, clock)
+
+
+def _must_be_file(path: str) -> None:
+    if Path(path).is_file():
+        return
+    if Path(path).exists():
+        raise WorkspaceError(f"{path} is not a file")
+    raise NotFound(f"no workspace at {path}; `reconciler apply` creates it")

@@ -2,76 +2,60 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
-
-from reconciler.errors import NotFound
-from reconciler.workspace.records import CodeTree, Experiment
-from reconciler.workspace.sql import rows, statements
+from reconciler.workspace.sql import lease as leases
+from reconciler.workspace.sql.connection import driver
+from reconciler.workspace.sql.reader import SqlReader
 from reconciler.workspace.sql.registry_transaction import SqlRegistryTransaction
-from reconciler.workspace.sql.tables import applies, blobs, experiments, trees
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
 
     from reconciler.clock import Clock
-    from reconciler.workspace.records import ApplyRecord, Live
+    from reconciler.workspace.records import Lease, Owner
     from reconciler.workspace.sql.connection import Database
 
 
-class SqlRegistry:
+class SqlRegistry(SqlReader):
     """A :class:`~reconciler.workspace.base.Registry` on one SQL database."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
+        super().__init__(self._lend, clock)
         self._database = database
-        self._clock = clock
 
-    def now(self) -> int:
-        """Give the present instant; SQLite has no better clock than the machine's."""
-        return self._clock.now()
-
-    def live(self) -> Live:
-        """Read everything that is registered, in one consistent moment."""
-        with self._database.reading() as connection:
-            return statements.live(connection)
-
-    def experiments(self) -> tuple[Experiment, ...]:
-        """List experiments, sorted by name."""
-        with self._database.reading() as connection:
-            found = connection.execute(select(experiments).order_by(experiments.c.name))
-            return tuple(map(rows.experiment, found))
-
-    def code(self, digest: str) -> CodeTree:
-        """Read a code snapshot.
+    def acquire_lease(self, owner: Owner, holder: str, seconds: int) -> Lease:
+        """Take the right to apply for an owner; a lease that has ended is taken over.
 
         Raises:
-            NotFound: no such snapshot.
+            WorkspaceBusy: somebody holds it; the message says who and until when.
         """
-        with self._database.reading() as connection:
-            text = connection.scalar(select(trees.c.entries).where(trees.c.digest == digest))
-            if text is None:
-                raise NotFound(f"no code snapshot {digest}")
-            entries = json.loads(text)
-            wanted = statements.among(blob for _, _, blob in entries)
-            found = connection.execute(
-                select(blobs.c.digest, blobs.c.data).where(blobs.c.digest.in_(wanted))
-            )
-            data = dict(map(tuple, found))
-        return CodeTree(
-            digest=digest, entries=tuple((path, mode, data[blob]) for path, mode, blob in entries)
-        )
+        with self._database.writing() as connection:
+            return leases.acquire(driver(connection), self.now(), owner, holder, seconds)
 
-    def applies(self, limit: int = 100) -> tuple[ApplyRecord, ...]:
-        """List the newest applies first."""
-        with self._database.reading() as connection:
-            found = connection.execute(select(applies).order_by(applies.c.id.desc()).limit(limit))
-            return tuple(map(rows.apply_record, found))
+    def renew_lease(self, lease: Lease, seconds: int) -> Lease:
+        """Move the end of a lease.
+
+        Raises:
+            StalePlan: somebody else has taken it since.
+        """
+        with self._database.writing() as connection:
+            return leases.renew(driver(connection), self.now(), lease, seconds)
+
+    def release_lease(self, lease: Lease) -> None:
+        """Give a lease back; one that somebody else has taken is left alone."""
+        with self._database.writing() as connection:
+            leases.release(driver(connection), lease)
 
     @contextmanager
     def transaction(self) -> Iterator[SqlRegistryTransaction]:
         """Begin writing; commits at the end of the block, rolls back on an exception."""
         with self._database.writing() as connection:
             yield SqlRegistryTransaction(connection, self._clock.now())
+
+    @contextmanager
+    def _lend(self) -> Iterator[sqlite3.Connection]:
+        with self._database.reading() as connection:
+            yield driver(connection)

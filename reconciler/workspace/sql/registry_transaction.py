@@ -18,10 +18,11 @@ from reconciler.workspace.records import (
     Watching,
     WatchState,
 )
-from reconciler.workspace.sql import rows, statements
+from reconciler.workspace.sql import declared, history, queries, rows
+from reconciler.workspace.sql import lease as leases
+from reconciler.workspace.sql.connection import driver
 from reconciler.workspace.sql.statements import insert_missing
 from reconciler.workspace.sql.tables import (
-    applies,
     blobs,
     cursors,
     datastores,
@@ -36,11 +37,26 @@ from reconciler.workspace.sql.tables import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
     from sqlalchemy import BindParameter, Connection, Delete, Select, Update
 
     from reconciler.run import Fire
-    from reconciler.workspace.records import Arming, DisabledBy, Hold, Live, Owner, Provenance
+    from reconciler.workspace.records import (
+        ApplyRecord,
+        Arming,
+        Declaration,
+        DisabledBy,
+        Folder,
+        Hold,
+        Lease,
+        Live,
+        Owner,
+        OwnerRecord,
+        Provenance,
+    )
 
+_VERSION = f"{queries.PIPELINES} WHERE p.name = :name AND p.digest = :digest"
 # Building a statement costs more than running it; these are run once per changed schedule.
 _ID: BindParameter[str] = bindparam("b_id")
 _REVISION_OF = select(schedules.c.revision).where(schedules.c.id == _ID)
@@ -58,6 +74,7 @@ class SqlRegistryTransaction:
 
     def __init__(self, connection: Connection, now: int) -> None:
         self._connection = connection
+        self._raw = driver(connection)
         self._now = now
 
     def now(self) -> int:
@@ -66,7 +83,7 @@ class SqlRegistryTransaction:
 
     def live(self) -> Live:
         """Read everything as this transaction sees it; nobody else can write meanwhile."""
-        return statements.live(self._connection)
+        return queries.live(self._raw)
 
     def publish(  # noqa: PLR0913  (the port's)
         self,
@@ -82,13 +99,14 @@ class SqlRegistryTransaction:
 
         A version that is returned keeps the owner and provenance of its first publication.
         """
-        same = select(pipelines).where(pipelines.c.name == name, pipelines.c.digest == digest)
-        found = self._connection.execute(same).first()
+        same = {"name": name, "digest": digest}
+        found = self._raw.execute(_VERSION, same).fetchone()
         if found is not None:
             known = rows.pipeline(found)
-            if known.status is not Status.ACTIVE:
-                self.set_pipeline_status(known.id, known.revision, Status.ACTIVE, None)
-            return rows.pipeline(self._connection.execute(same).one())
+            if known.status is Status.ACTIVE:
+                return known
+            self.set_pipeline_status(known.id, known.revision, Status.ACTIVE, None)
+            return rows.pipeline(self._raw.execute(_VERSION, same).fetchone())
         if code is not None:
             self._store(code)
         newest = select(func.coalesce(func.max(pipelines.c.version), 0))
@@ -108,7 +126,7 @@ class SqlRegistryTransaction:
                 **rows.source_columns(provenance),
             )
         )
-        return rows.pipeline(self._connection.execute(same).one())
+        return rows.pipeline(self._raw.execute(_VERSION, same).fetchone())
 
     def set_pipeline_status(
         self, pipeline_id: str, revision: int, status: Status, disabled_by: DisabledBy | None
@@ -275,6 +293,7 @@ class SqlRegistryTransaction:
                     why=rows.plain(hold.why),
                     since=hold.since,
                     until=hold.until,
+                    catchup=hold.catchup.value,
                 )
             )
 
@@ -293,18 +312,46 @@ class SqlRegistryTransaction:
         found = select(experiments).where(experiments.c.name == name)
         return rows.experiment(self._connection.execute(found).one())
 
-    def record_apply(self, owner: Owner, provenance: Provenance, summary: str, plan: str) -> None:
-        """Append to the history of applies; ``plan`` is the plan's JSON."""
-        self._connection.execute(
-            insert(applies).values(
-                source_commit=provenance.commit,
-                source_author=provenance.author,
-                applied_at=self._now,
-                summary=summary,
-                plan=plan,
-                **rows.owner_columns(owner),
-            )
-        )
+    def claim(self, kind: str, key: str, revision: int, owner: Owner) -> None:
+        """Make an object the owner's: a schedule by id, a datastore or a pipeline by name.
+
+        ``revision`` is that of a pipeline's newest version; all versions change hands, and each
+        row goes one revision on. What another owner declared of the object is forgotten.
+        """
+        declared.claim(self._raw, kind, key, revision, owner)
+
+    def declare(self, owner: Owner, declarations: Sequence[Declaration]) -> None:
+        """Record what was applied to objects; their live rows carry the same file and line."""
+        declared.declare(self._raw, owner, declarations)
+
+    def undeclare(self, owner: Owner, kind: str, names: Iterable[str]) -> None:
+        """Forget what was applied to objects that are declared no more."""
+        declared.undeclare(self._raw, owner, kind, names)
+
+    def record_folders(
+        self, owner: Owner, changed: Mapping[str, Folder], gone: Iterable[str]
+    ) -> None:
+        """Record what folders of the project were read as, and forget others."""
+        declared.record_folders(self._raw, owner, changed, gone)
+
+    def record_owner(self, record: OwnerRecord) -> None:
+        """Record where an owner applies from and what it applied last; comes after other writes.
+
+        Without ``applied_at`` that is this transaction's instant.
+        """
+        declared.record_owner(self._raw, self._now, record)
+
+    def record_apply(self, record: ApplyRecord) -> int:
+        """Append to the history of applies; returns the line's number."""
+        return history.append(self._raw, record)
+
+    def check_lease(self, lease: Lease) -> None:
+        """Make sure that a lease still holds, whatever its end says.
+
+        Raises:
+            StalePlan: somebody else has taken it since.
+        """
+        leases.check(self._raw, lease)
 
     def _revision(self, schedule_id: str) -> int:
         revision: int | None = self._connection.scalar(_REVISION_OF, {"b_id": schedule_id})

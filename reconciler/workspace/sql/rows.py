@@ -12,15 +12,21 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from reconciler.run import Attempt, AttemptState, Decision, Fire, Run, RunState
-from reconciler.schedule import Status
+from reconciler.schedule import Missed, Status
 from reconciler.workspace.records import (
+    Applied,
     ApplyRecord,
+    Declaration,
     DisabledBy,
     Experiment,
     FileFacts,
+    Folder,
     Hold,
     LoggedChange,
+    Lost,
+    Outcome,
     Owner,
+    OwnerRecord,
     Poll,
     Provenance,
     PublishedPipeline,
@@ -36,6 +42,11 @@ FIRE_FIELDS = tuple(f.name for f in fields(Fire))
 RUN_FIELDS = tuple(f.name for f in fields(Run))
 ATTEMPT_FIELDS = tuple(f.name for f in fields(Attempt))
 POLL_FIELDS = tuple(f.name for f in fields(Poll))
+DECLARATION_FIELDS = tuple(f.name for f in fields(Declaration))
+APPLY_COLUMNS = (
+    *("id", "owner_project", "owner_target", "source_commit", "source_author", "applied_at"),
+    *("summary", "plan", "actor", "outcome", "error", "plan_digest", "approval_digest", "chain"),
+)
 
 _encode = json.JSONEncoder(sort_keys=True).encode
 
@@ -75,10 +86,10 @@ def _provenance(columns: Sequence[Any]) -> Provenance:
 
 
 def schedule(row: Sequence[Any]) -> RegisteredSchedule:
-    """Read (schedules.*, who, why, since, until, next_due, processed_to, initial)."""
-    identity, name, spec, pipeline_id, status, disabled_by, project, target = row[:8]
-    created_at, updated_at, revision, who, why, since, until, *timer = row[13:]
-    next_due, processed_to, initial = timer
+    """Read a row of ``queries.SCHEDULES``."""
+    _, identity, name, spec, pipeline_id, status, disabled_by, project, target = row[:9]
+    created_at, updated_at, revision, protected = row[14:18]
+    since, until, catchup, next_due, processed_to, initial = row[23:29]
     return RegisteredSchedule(
         id=identity,
         name=name,
@@ -87,46 +98,119 @@ def schedule(row: Sequence[Any]) -> RegisteredSchedule:
         status=Status(status),
         disabled_by=disabled_by and DisabledBy(disabled_by),
         owner=_owner(project, target),
-        provenance=_provenance(row[8:13]),
+        provenance=_provenance(row[9:14]),
         created_at=created_at,
         updated_at=updated_at,
         revision=revision,
-        hold=None if who is None else Hold(who=who, why=why, since=since, until=until),
+        hold=None
+        if since is None
+        else Hold(who=row[21], why=row[22], since=since, until=until, catchup=Missed(catchup)),
         next_due=next_due,
         processed_to=processed_to,
         initial=bool(initial),
+        protected=bool(protected),
+        applied=_applied(row[18:21]),
     )
 
 
 def pipeline(row: Sequence[Any]) -> PublishedPipeline:
-    """Read pipelines.*."""
-    identity, name, version, spec, digest, code_digest, status, disabled_by = row[:8]
+    """Read a row of ``queries.PIPELINES``."""
+    version, digest, code_digest = row[29:32]
     return PublishedPipeline(
-        id=identity,
-        name=name,
+        id=row[1],
+        name=row[2],
         version=version,
-        spec=spec,
+        spec=row[3],
         digest=digest,
         code_digest=code_digest,
-        status=Status(status),
-        disabled_by=disabled_by and DisabledBy(disabled_by),
-        owner=_owner(*row[8:10]),
-        provenance=_provenance(row[10:15]),
-        created_at=row[15],
+        status=Status(row[5]),
+        disabled_by=row[6] and DisabledBy(row[6]),
+        owner=_owner(*row[7:9]),
+        provenance=_provenance(row[9:14]),
+        created_at=row[14],
         revision=row[16],
+        protected=bool(row[17]),
+        applied=_applied(row[18:21]),
     )
 
 
 def datastore(row: Sequence[Any]) -> RegisteredDatastore:
-    """Read datastores.*."""
+    """Read a row of ``queries.DATASTORES``."""
     return RegisteredDatastore(
-        name=row[0],
-        spec=row[1],
-        owner=_owner(*row[2:4]),
-        provenance=_provenance(row[4:9]),
-        created_at=row[9],
-        revision=row[10],
+        name=row[2],
+        spec=row[3],
+        owner=_owner(*row[7:9]),
+        provenance=_provenance(row[9:14]),
+        created_at=row[14],
+        revision=row[16],
+        protected=bool(row[17]),
+        applied=_applied(row[18:21]),
     )
+
+
+def lost(row: Sequence[Any]) -> Lost:
+    """Read a row of ``queries.LOST``."""
+    return Lost(owner=Owner(*row[7:9]), kind=row[1], name=row[2], file=row[9], line=row[10])
+
+
+def owner_record(row: Sequence[Any]) -> OwnerRecord:
+    """Read a row of ``queries.OWNERS``."""
+    return OwnerRecord(
+        owner=Owner(*row[7:9]),
+        root_commit=row[1],
+        project_path=row[9],
+        commit=row[11],
+        applied_at=row[14],
+        inputs=row[30],
+    )
+
+
+def _applied(columns: Sequence[Any]) -> Applied | None:
+    spec, status, pipeline_id = columns
+    if spec is None:
+        return None
+    return Applied(
+        spec=spec, status=Status(status) if status else Status.ACTIVE, pipeline_id=pipeline_id
+    )
+
+
+def declaration_values(declaration: Declaration) -> tuple[Any, ...]:
+    """Spread a declaration over DECLARATION_FIELDS."""
+    return (
+        declaration.kind,
+        declaration.name,
+        declaration.file,
+        declaration.line,
+        declaration.spec,
+        declaration.revision,
+        declaration.status.value,
+        declaration.pipeline_id,
+        declaration.digest,
+        declaration.code,
+        declaration.pipeline,
+        _encode(declaration.datastores),
+        declaration.protected,
+    )
+
+
+def declaration(row: Sequence[Any]) -> Declaration:
+    """Read DECLARATION_FIELDS."""
+    values = dict(zip(DECLARATION_FIELDS, row, strict=True))
+    values["status"] = Status(values["status"])
+    values["datastores"] = tuple(json.loads(values["datastores"]))
+    values["protected"] = bool(values["protected"])
+    return Declaration(**values)
+
+
+def folder_values(folder: Folder) -> tuple[str, str]:
+    """Spread a folder over (key, entries)."""
+    return folder.key, _encode([list(folder.entries), list(folder.entries.values())])
+
+
+def folder(row: Sequence[Any]) -> Folder:
+    """Read (key, entries). Two lists are read in a third of the time of a mapping."""
+    names, keys = json.loads(row[1])
+    return Folder(key=row[0], entries=dict(zip(names, keys, strict=True)))
 
 
 def experiment(row: Sequence[Any]) -> Experiment:
@@ -134,16 +218,42 @@ def experiment(row: Sequence[Any]) -> Experiment:
     return Experiment(id=row[0], name=row[1], created_at=row[2])
 
 
+def apply_values(record: ApplyRecord) -> tuple[Any, ...]:
+    """Spread a line of the history over APPLY_COLUMNS without ``id`` and ``chain``."""
+    return (
+        record.owner.project,
+        record.owner.target,
+        record.commit,
+        record.author and plain(record.author),
+        record.applied_at,
+        plain(record.summary),
+        plain(record.plan),
+        plain(record.actor),
+        record.outcome.value,
+        plain(record.error),
+        record.plan_digest,
+        record.approval_digest,
+    )
+
+
 def apply_record(row: Sequence[Any]) -> ApplyRecord:
-    """Read applies.*."""
+    """Read APPLY_COLUMNS."""
+    identity, project, target, commit, author, applied_at, summary, plan, actor, outcome = row[:10]
+    error, plan_digest, approval_digest, chain = row[10:]
     return ApplyRecord(
-        id=row[0],
-        owner=Owner(row[1], row[2]),
-        commit=row[3],
-        author=row[4],
-        applied_at=row[5],
-        summary=row[6],
-        plan=row[7],
+        id=identity,
+        owner=Owner(project, target),
+        commit=commit,
+        author=author,
+        applied_at=applied_at,
+        summary=summary,
+        plan=plan,
+        actor=actor,
+        outcome=Outcome(outcome),
+        error=error,
+        plan_digest=plan_digest,
+        approval_digest=approval_digest,
+        chain=chain,
     )
 
 

@@ -1,4 +1,4 @@
-"""Reads that the registry and the ledger share."""
+"""Pieces of statements that the registry and the ledger share."""
 
 from __future__ import annotations
 
@@ -8,38 +8,11 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import func, select
 from sqlalchemy.dialects.sqlite import insert
 
-from reconciler.workspace.records import Live
-from reconciler.workspace.sql import rows
-from reconciler.workspace.sql.tables import datastores, holds, pipelines, schedules, timers
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from sqlalchemy import Connection, Select, Table
+    from sqlalchemy import Select, Table
     from sqlalchemy.dialects.sqlite import Insert
-
-SCHEDULES = select(
-    schedules,
-    holds.c.who,
-    holds.c.why,
-    holds.c.since,
-    holds.c.until,
-    timers.c.next_due,
-    timers.c.processed_to,
-    timers.c.initial,
-).select_from(schedules.outerjoin(holds).outerjoin(timers))
-
-
-def live(connection: Connection) -> Live:
-    """Read everything that is registered."""
-    by_name = SCHEDULES.order_by(schedules.c.name, schedules.c.id)
-    versions = select(pipelines).order_by(pipelines.c.name, pipelines.c.version)
-    stores = select(datastores).order_by(datastores.c.name)
-    return Live(
-        schedules=tuple(map(rows.schedule, connection.execute(by_name))),
-        pipelines=tuple(map(rows.pipeline, connection.execute(versions))),
-        datastores=tuple(map(rows.datastore, connection.execute(stores))),
-    )
 
 
 def among(values: Iterable[str]) -> Select[Any]:

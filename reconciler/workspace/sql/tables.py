@@ -3,6 +3,10 @@
 Columns bear the names of the records' fields. Instants are whole microseconds. What the runner
 touches at every fire (``timers``, ``holds``, ``fires``) is narrow and lies beside the wide
 ``schedules``. ``migrations`` must end in exactly these tables; a test compares the two.
+
+``declarations`` holds what owners applied last. Live rows carry a copy of what a plan asks of all
+of them: ``declared_revision``, the revision right after that apply (NULL where nothing is
+declared), and ``protected``. A row is touched where ``revision <> declared_revision``.
 """
 
 from __future__ import annotations
@@ -19,6 +23,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -34,10 +39,28 @@ metadata = MetaData(
 # SQLite counts by itself only in a column of type INTEGER.
 _COUNTER = BigInteger().with_variant(Integer, "sqlite")
 UNFINISHED = "state IN ('NotStarted', 'Running')"
+TOUCHED = "revision <> declared_revision"
 
 
 def _owner() -> tuple[Column[str], Column[str]]:
     return Column("owner_project", Text), Column("owner_target", Text)
+
+
+def _declared() -> tuple[Column[int], Column[bool]]:
+    return (
+        Column("declared_revision", Integer),
+        Column("protected", Boolean, nullable=False, server_default=false()),
+    )
+
+
+def _index_touched(table: Table) -> None:
+    Index(
+        f"ix_{table.name}_touched",
+        table.c.owner_project,
+        table.c.owner_target,
+        sqlite_where=text(TOUCHED),
+        postgresql_where=text(TOUCHED),
+    )
 
 
 def _source() -> tuple[Column[str] | Column[int], ...]:
@@ -79,9 +102,11 @@ pipelines = Table(
     *_source(),
     Column("created_at", BigInteger, nullable=False),
     Column("revision", Integer, nullable=False),
+    *_declared(),
     UniqueConstraint("name", "version"),
     UniqueConstraint("name", "digest"),
 )
+_index_touched(pipelines)
 
 datastores = Table(
     "datastores",
@@ -92,7 +117,9 @@ datastores = Table(
     *_source(),
     Column("created_at", BigInteger, nullable=False),
     Column("revision", Integer, nullable=False),
+    *_declared(),
 )
+_index_touched(datastores)
 
 schedules = Table(
     "schedules",
@@ -108,6 +135,16 @@ schedules = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
     Column("revision", Integer, nullable=False),
+    *_declared(),
+)
+_index_touched(schedules)
+# Counting an owner's schedules reads no row of the wide table.
+Index(
+    "ix_schedules_counted",
+    schedules.c.owner_project,
+    schedules.c.owner_target,
+    schedules.c.status,
+    schedules.c.declared_revision,
 )
 # A project's names are unique; schedules made through the SDK have no owner and may repeat names.
 Index(
@@ -128,6 +165,7 @@ holds = Table(
     Column("why", Text, nullable=False),
     Column("since", BigInteger, nullable=False),
     Column("until", BigInteger),
+    Column("catchup", Text, nullable=False, server_default="skip"),
     sqlite_with_rowid=False,
 )
 
@@ -161,6 +199,76 @@ applies = Table(
     Column("applied_at", BigInteger, nullable=False),
     Column("summary", Text, nullable=False),
     Column("plan", Text, nullable=False),
+    Column("actor", Text, nullable=False, server_default=""),
+    Column("outcome", Text, nullable=False, server_default="applied"),
+    Column("error", Text, nullable=False, server_default=""),
+    Column("plan_digest", Text, nullable=False, server_default=""),
+    Column("approval_digest", Text, nullable=False, server_default=""),
+    Column("chain", Text, nullable=False, server_default=""),
+)
+
+owners = Table(
+    "owners",
+    metadata,
+    Column("owner_project", Text, primary_key=True),
+    Column("owner_target", Text, primary_key=True),
+    Column("root_commit", Text),
+    Column("project_path", Text, nullable=False, server_default=""),
+    Column("source_commit", Text),
+    Column("applied_at", BigInteger),
+    Column("inputs", Text, nullable=False, server_default=""),
+    Column("owned", BigInteger, nullable=False, server_default="0"),
+    Column("outside", Text, nullable=False, server_default=""),
+    Column("lease_holder", Text),
+    Column("lease_fence", BigInteger, nullable=False, server_default="0"),
+    Column("lease_until", BigInteger),
+)
+
+# By object first: whoever changes hands or is lost is looked for by kind and name.
+declarations = Table(
+    "declarations",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("owner_project", Text, primary_key=True),
+    Column("owner_target", Text, primary_key=True),
+    Column("file", Text, nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("spec", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("pipeline_id", Text),
+    Column("digest", Text),
+    Column("code", Text),
+    Column("pipeline", Text),
+    Column("datastores", Text, nullable=False),
+    Column("protected", Boolean, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Index("ix_declarations_file", "owner_project", "owner_target", "kind", "file"),
+    Index("ix_declarations_pipeline", "owner_project", "owner_target", "pipeline"),
+    Index(
+        "ix_declarations_datastores",
+        "owner_project",
+        "owner_target",
+        sqlite_where=text("datastores <> '[]'"),
+        postgresql_where=text("datastores <> '[]'"),
+    ),
+    Index(
+        "ix_declarations_code",
+        "owner_project",
+        "owner_target",
+        sqlite_where=text("code IS NOT NULL"),
+        postgresql_where=text("code IS NOT NULL"),
+    ),
+)
+
+folders = Table(
+    "folders",
+    metadata,
+    Column("owner_project", Text, primary_key=True),
+    Column("owner_target", Text, primary_key=True),
+    Column("folder", Text, primary_key=True),
+    Column("key", Text, nullable=False),
+    Column("entries", Text, nullable=False),
 )
 
 sessions = Table(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import WorkspaceBusy, WorkspaceError, WorkspaceFull
-from reconciler.workspace.sql import connection
+from reconciler.workspace.sql import sqlite
 from reconciler.workspace.sql.connection import driver
 from tests.workspace.make import NOW, Sqlite, child, fire, move, on_timer, run
 
@@ -89,7 +89,7 @@ def test_a_database_at_its_size_limit_is_full_and_recovers(workspace):
 
 
 def test_somebody_who_writes_for_too_long_makes_it_busy(workspaces, monkeypatch):
-    monkeypatch.setattr(connection, "_BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.01)
     workspace = workspaces.open()
     with closing(sqlite3.connect(workspaces.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -100,7 +100,7 @@ def test_somebody_who_writes_for_too_long_makes_it_busy(workspaces, monkeypatch)
 
 
 def test_a_session_that_cannot_be_recorded_leaves_the_right_free(workspaces, monkeypatch):
-    monkeypatch.setattr(connection, "_BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.01)
     ledger = workspaces.open().ledger
     with closing(sqlite3.connect(workspaces.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

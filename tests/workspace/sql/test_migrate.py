@@ -11,9 +11,10 @@ from sqlalchemy import create_engine, inspect
 
 from reconciler.clock import FixedClock
 from reconciler.errors import NotFound, SchemaMismatch, WorkspaceBusy, WorkspaceError
-from reconciler.workspace.sql import migrate, open_workspace
+from reconciler.workspace.sql import open_workspace
 from reconciler.workspace.sql.connection import Database
-from reconciler.workspace.sql.migrate import HEAD, REVISIONS, upgrade
+from reconciler.workspace.sql.migrate import migrate, upgrade
+from reconciler.workspace.sql.schema import HEAD, REVISIONS
 from reconciler.workspace.sql.tables import metadata
 from tests.workspace.make import NOW, ROOT
 

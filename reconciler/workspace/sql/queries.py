@@ -1,0 +1,296 @@
+"""What a plan reads, as plain SQL: one statement each, and none of them needs SQLAlchemy.
+
+The statements keep to what PostgreSQL has too, but for ``json_each``, which stands in three places
+only: a list as one parameter, the list in a column, and nothing else. Every object comes as one row
+of ``_LAYOUT``, so that one statement reads them all in one consistent moment. Nothing of a
+declaration is transferred but for objects that were touched.
+"""
+
+from __future__ import annotations
+
+import json
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+from reconciler.errors import NotFound
+from reconciler.workspace.records import CodeTree, Live
+from reconciler.workspace.sql import rows
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable, Sequence
+
+    from reconciler.workspace.records import Declaration, Experiment, Owner
+
+_LAYOUT = {
+    "id": "TEXT",
+    "name": "TEXT",
+    "spec": "TEXT",
+    "pipeline_id": "TEXT",
+    "status": "TEXT",
+    "disabled_by": "TEXT",
+    "owner_project": "TEXT",
+    "owner_target": "TEXT",
+    "source_file": "TEXT",
+    "source_line": "INTEGER",
+    "source_commit": "TEXT",
+    "source_author": "TEXT",
+    "source_committed_at": "BIGINT",
+    "created_at": "BIGINT",
+    "updated_at": "BIGINT",
+    "revision": "INTEGER",
+    "protected": "BOOLEAN",
+    "applied_spec": "TEXT",
+    "applied_status": "TEXT",
+    "applied_pipeline_id": "TEXT",
+    "who": "TEXT",
+    "why": "TEXT",
+    "since": "BIGINT",
+    "until": "BIGINT",
+    "catchup": "TEXT",
+    "next_due": "BIGINT",
+    "processed_to": "BIGINT",
+    "initial": "BOOLEAN",
+    "version": "INTEGER",
+    "digest": "TEXT",
+    "code_digest": "TEXT",
+}
+_OBJECT = [
+    *("name", "spec", "owner_project", "owner_target", "source_file", "source_line"),
+    *("source_commit", "source_author", "source_committed_at", "created_at", "revision"),
+    "protected",
+]
+_READ: dict[str, Callable[[Sequence[Any]], Any]] = {
+    "schedule": rows.schedule,
+    "pipeline": rows.pipeline,
+    "datastore": rows.datastore,
+    "lost": rows.lost,
+    "owner": rows.owner_record,
+}
+
+
+def _of(table: str, names: Iterable[str]) -> dict[str, str]:
+    return {name: f"{table}.{name}" for name in names}
+
+
+def _select(part: str, columns: dict[str, str], rest: str) -> str:
+    """Write a SELECT of one part of a UNION ALL; what the part does not have is NULL."""
+    cells = [
+        columns.get(name) or f"CAST(NULL AS {kind})"  # PostgreSQL wants to know the type.
+        for name, kind in _LAYOUT.items()
+    ]
+    return f"SELECT '{part}' AS part, {', '.join(cells)} {rest}"
+
+
+def _touched(table: str, kind: str, *names: str) -> dict[str, str]:
+    """Write what was applied to a row that was changed since; CASE spares all others the search."""
+    return {
+        f"applied_{name}": f"""CASE WHEN {table}.revision <> {table}.declared_revision THEN (
+          SELECT d.{name} FROM declarations AS d WHERE d.kind = '{kind}' AND d.name = {table}.name
+          AND d.owner_project = {table}.owner_project AND d.owner_target = {table}.owner_target
+        ) END"""  # noqa: S608  (constants)
+        for name in names
+    }
+
+
+SCHEDULES = _select(
+    "schedule",
+    _of("s", [*_OBJECT, "id", "pipeline_id", "status", "disabled_by", "updated_at"])
+    | _touched("s", "schedule", "spec", "status", "pipeline_id")
+    | _of("h", ["who", "why", "since", "until", "catchup"])
+    | _of("t", ["next_due", "processed_to", "initial"]),
+    """FROM schedules AS s LEFT JOIN holds AS h ON h.schedule_id = s.id
+    LEFT JOIN timers AS t ON t.schedule_id = s.id""",
+)
+PIPELINES = _select(
+    "pipeline",
+    _of("p", [*_OBJECT, "id", "status", "disabled_by", "version", "digest", "code_digest"])
+    | _touched("p", "pipeline", "spec", "status"),
+    "FROM pipelines AS p",
+)
+DATASTORES = _select(
+    "datastore", _of("b", _OBJECT) | _touched("b", "datastore", "spec"), "FROM datastores AS b"
+)
+LOST = _select(
+    "lost",
+    _of("d", ["name", "owner_project", "owner_target"])
+    | {"id": "d.kind", "source_file": "d.file", "source_line": "d.line"},
+    "FROM declarations AS d",
+)
+GONE = """(
+  d.kind = 'schedule' AND NOT EXISTS (SELECT 1 FROM schedules AS x
+    WHERE x.owner_project = d.owner_project AND x.owner_target = d.owner_target AND x.name = d.name)
+  OR d.kind = 'pipeline' AND NOT EXISTS (SELECT 1 FROM pipelines AS x
+    WHERE x.name = d.name AND x.digest = d.digest)
+  OR d.kind = 'datastore' AND NOT EXISTS (SELECT 1 FROM datastores AS x WHERE x.name = d.name)
+)"""
+OWNERS = _select(
+    "owner",
+    {
+        "owner_project": "owner_project",
+        "owner_target": "owner_target",
+        "id": "root_commit",
+        "source_file": "project_path",
+        "source_commit": "source_commit",
+        "created_at": "applied_at",
+        "digest": "inputs",
+    },
+    "FROM owners WHERE applied_at IS NOT NULL",
+)
+
+# As long as the numbers agree nothing is lost, and counting costs far less than looking.
+_LIVE = f"""
+{SCHEDULES} UNION ALL {PIPELINES} UNION ALL {DATASTORES}
+UNION ALL {LOST} WHERE d.kind <> 'schedule' AND {GONE}
+UNION ALL {LOST} WHERE d.kind = 'schedule' AND {GONE}
+  AND (SELECT count(*) FROM declarations WHERE kind = 'schedule')
+   <> (SELECT count(declared_revision) FROM schedules)
+UNION ALL {OWNERS}
+"""  # noqa: S608  (constants)
+
+_MINE = "{0}.owner_project = :project AND {0}.owner_target = :target"
+OWN_S, OWN_P, OWN_B, OWN_D = (_MINE.format(table) for table in "spbd")
+_LIVE_PART = f"""
+WITH
+asked_files AS MATERIALIZED (SELECT value FROM json_each(:files)),
+asked_pipelines AS MATERIALIZED (SELECT value FROM json_each(:pipelines)),
+some_schedules (name) AS MATERIALIZED (
+  SELECT value FROM json_each(:schedules)
+  UNION SELECT d.name FROM declarations AS d
+  WHERE {OWN_D} AND d.kind = 'schedule' AND d.file IN (SELECT value FROM asked_files)
+  UNION SELECT s.name FROM schedules AS s
+  WHERE {OWN_S} AND s.revision <> s.declared_revision
+    AND s.source_file IN (SELECT value FROM asked_files)
+),
+some_pipelines (name) AS MATERIALIZED (
+  SELECT value FROM asked_pipelines
+  UNION SELECT name FROM pipelines WHERE id IN (SELECT value FROM asked_pipelines)
+  UNION SELECT d.name FROM declarations AS d
+  WHERE {OWN_D} AND d.kind = 'pipeline' AND d.file IN (SELECT value FROM asked_files)
+  UNION SELECT d.pipeline FROM declarations AS d
+  WHERE {OWN_D} AND d.kind = 'schedule' AND d.name IN (SELECT name FROM some_schedules)
+    AND d.pipeline IS NOT NULL
+  UNION SELECT p.name FROM schedules AS s JOIN pipelines AS p ON p.id = s.pipeline_id
+  WHERE {OWN_S} AND s.name IN (SELECT name FROM some_schedules)
+),
+some_datastores (name) AS MATERIALIZED (
+  SELECT value FROM json_each(:datastores)
+  UNION SELECT d.name FROM declarations AS d
+  WHERE {OWN_D} AND d.kind = 'datastore' AND d.file IN (SELECT value FROM asked_files)
+  UNION SELECT item.value FROM declarations AS d, json_each(d.datastores) AS item
+  WHERE {OWN_D} AND (
+    d.kind = 'schedule' AND d.name IN (SELECT name FROM some_schedules)
+    OR d.kind = 'pipeline' AND d.name IN (SELECT name FROM some_pipelines))
+)
+{SCHEDULES} WHERE {OWN_S} AND s.name IN (SELECT name FROM some_schedules)
+UNION ALL {PIPELINES} WHERE p.name IN (SELECT name FROM some_pipelines)
+UNION ALL {DATASTORES} WHERE b.name IN (SELECT name FROM some_datastores)
+UNION ALL {LOST} WHERE {OWN_D} AND d.kind = 'schedule'
+  AND d.name IN (SELECT name FROM some_schedules) AND {GONE}
+UNION ALL {LOST} WHERE d.kind = 'pipeline'
+  AND d.name IN (SELECT name FROM some_pipelines) AND {GONE}
+UNION ALL {LOST} WHERE d.kind = 'datastore'
+  AND d.name IN (SELECT name FROM some_datastores) AND {GONE}
+"""  # noqa: S608  (constants)
+
+_DEPENDENTS = f"""
+SELECT d.file FROM declarations AS d
+WHERE {OWN_D} AND d.pipeline IN (SELECT value FROM json_each(:pipelines))
+UNION SELECT d.file FROM declarations AS d, json_each(d.datastores) AS item
+WHERE {OWN_D} AND d.datastores <> '[]'
+  AND item.value IN (SELECT value FROM json_each(:datastores))
+"""  # noqa: S608  (constants)
+
+_DECLARATIONS = f"""
+SELECT {", ".join(rows.DECLARATION_FIELDS)} FROM declarations AS d WHERE {OWN_D}
+"""  # noqa: S608  (constants)
+
+
+def live(raw: sqlite3.Connection) -> Live:
+    """Read everything that is registered."""
+    return _live(raw.execute(_LIVE))
+
+
+def live_part(  # noqa: PLR0913  (the port's)
+    raw: sqlite3.Connection,
+    owner: Owner,
+    *,
+    files: Iterable[str],
+    schedules: Iterable[str],
+    pipelines: Iterable[str],
+    datastores: Iterable[str],
+) -> Live:
+    """Read what concerns a part of an owner's objects; owners are left out."""
+    asked = {
+        "files": among(files),
+        "schedules": among(schedules),
+        "pipelines": among(pipelines),
+        "datastores": among(datastores),
+    }
+    return _live(raw.execute(_LIVE_PART, named(owner) | asked))
+
+
+def dependents(
+    raw: sqlite3.Connection, owner: Owner, pipelines: Iterable[str], datastores: Iterable[str]
+) -> tuple[str, ...]:
+    """Name the files whose declarations refer to one of these objects, sorted."""
+    asked = {"pipelines": among(pipelines), "datastores": among(datastores)}
+    return tuple(sorted(file for (file,) in raw.execute(_DEPENDENTS, named(owner) | asked)))
+
+
+def declarations(raw: sqlite3.Connection, owner: Owner) -> tuple[Declaration, ...]:
+    """List what an owner applied last, sorted by kind and name."""
+    found = map(rows.declaration, raw.execute(_DECLARATIONS, named(owner)))
+    return tuple(sorted(found, key=attrgetter("kind", "name")))
+
+
+def experiments(raw: sqlite3.Connection) -> tuple[Experiment, ...]:
+    """List experiments, sorted by name."""
+    found = raw.execute("SELECT id, name, created_at FROM experiments ORDER BY name")
+    return tuple(map(rows.experiment, found))
+
+
+def code(raw: sqlite3.Connection, digest: str) -> CodeTree:
+    """Read a code snapshot.
+
+    Raises:
+        NotFound: no such snapshot.
+    """
+    tree = raw.execute("SELECT entries FROM trees WHERE digest = :digest", {"digest": digest})
+    found = tree.fetchone()
+    if found is None:
+        raise NotFound(f"no code snapshot {digest}")
+    entries = json.loads(found[0])
+    wanted = {"blobs": among(blob for _, _, blob in entries)}
+    data = dict(
+        raw.execute(
+            "SELECT digest, data FROM blobs WHERE digest IN (SELECT value FROM json_each(:blobs))",
+            wanted,
+        )
+    )
+    return CodeTree(
+        digest=digest, entries=tuple((path, mode, data[blob]) for path, mode, blob in entries)
+    )
+
+
+def among(values: Iterable[str]) -> str:
+    """Give any number of texts as one parameter, to be read by ``json_each``."""
+    return json.dumps(list(values))
+
+
+def named(owner: Owner) -> dict[str, Any]:
+    """Give an owner as the parameters ``project`` and ``target``."""
+    return {"project": owner.project, "target": owner.target}
+
+
+def _live(found: Iterable[Sequence[Any]]) -> Live:
+    parts: dict[str, list[Any]] = {part: [] for part in _READ}
+    for row in found:
+        parts[row[0]].append(_READ[row[0]](row))
+    return Live(
+        schedules=tuple(sorted(parts["schedule"], key=attrgetter("name", "id"))),
+        pipelines=tuple(sorted(parts["pipeline"], key=attrgetter("name", "version"))),
+        datastores=tuple(sorted(parts["datastore"], key=attrgetter("name"))),
+        lost=tuple(sorted(parts["lost"], key=attrgetter("owner", "kind", "name"))),
+        owners=tuple(sorted(parts["owner"], key=attrgetter("owner"))),
+    )

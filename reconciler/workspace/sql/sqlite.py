@@ -1,0 +1,85 @@
+"""One SQLite file through the driver alone: how it is opened, and what its errors mean.
+
+Nothing here imports SQLAlchemy, so that a plan may read without waiting for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from reconciler.errors import WorkspaceBusy, WorkspaceError, WorkspaceFull
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BUSY_SECONDS = 10
+
+
+class ReadOnlyFile:
+    """One connection to one SQLite file that can only read; safe to use from several threads.
+
+    ``trace`` is told the text of each statement, from the first.
+    """
+
+    def __init__(self, path: str, trace: Callable[[str], object] | None = None) -> None:
+        self.path = path
+        self._lock = Lock()
+        with meaning(path):
+            self._raw = connect(path, read_only=True)
+            self._raw.set_trace_callback(trace)
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection; each statement sees one consistent moment of its own."""
+        with self._lock, meaning(self.path):
+            yield self._raw
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._raw.close()
+
+
+def connect(path: str, *, read_only: bool) -> sqlite3.Connection:
+    """Open a file that exists; transactions begin and end as they are told to."""
+    return sqlite3.connect(
+        f"file:{quote(str(Path(path).absolute()))}?{_mode(path) if read_only else 'mode=rw'}",
+        uri=True,
+        timeout=BUSY_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def _mode(path: str) -> str:
+    # A reader of a WAL database makes the files beside it, where it may. Where it may not and
+    # there are none, nobody writes either.
+    writable = os.access(Path(path).absolute().parent, os.W_OK)
+    alone = not Path(f"{path}-wal").exists()
+    return "immutable=1" if alone and not writable else "mode=ro"
+
+
+@contextmanager
+def meaning(path: str) -> Iterator[None]:
+    """Turn the driver's errors into the program's own."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise meaning_of(error, path) from error
+
+
+def meaning_of(error: BaseException | None, path: str) -> WorkspaceError:
+    """Say what an error of the driver means to whoever uses the file ``path``."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_FULL" or name.startswith("SQLITE_IOERR"):
+        return WorkspaceFull(f"the disk under {path} is full or failing: {error}")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return WorkspaceBusy(f"{path} is being written by somebody else; try again")
+    if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
+        return WorkspaceError(f"{path} is damaged or not a workspace: {error}")
+    return WorkspaceError(f"{path}: {error}")
