@@ -148,9 +148,8 @@ class WallCalendar(Calendar):
                 total += sum(1 for _ in self.between(after, moved))
                 after = moved
             steady = min(end - 1, until)
-            if after < steady:
-                total += self.pattern.count(after + offset, steady + offset)
-                after = steady
+            total += self.pattern.count(after + offset, steady + offset)
+            after = steady
         return total
 
 

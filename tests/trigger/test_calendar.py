@@ -78,6 +78,27 @@ def test_the_dues_of_an_interval_are_those_of_its_parts(data, trigger):
     assert calendar.count(start, end) == len(dues)
 
 
+@examples(400)
+@given(st.data(), triggers, st.integers(0, HORIZON // 2))
+def test_counting_finds_as_many_as_looking_for_each(data, trigger, created_at):
+    calendar = compile_trigger(trigger, created_at)
+    start, end = data.draw(places(trigger)), data.draw(places(trigger))
+    # Not more than some thousand at a time, so near one another where they are dense.
+    end = min(end, start + data.draw(st.sampled_from((DAY, 3 * DAY, 60 * DAY))))
+    one_by_one = sum(1 for _ in calendar.between(start, end))
+    assert calendar.count(start, end) == one_by_one
+    # A cut anywhere, an hour around a change of the clock too, counts nothing twice.
+    middle = data.draw(st.integers(min(start, end), max(start, end)))
+    if start < end:
+        assert calendar.count(start, middle) + calendar.count(middle, end) == one_by_one
+
+
+def test_a_century_of_minutes_is_counted_without_looking_for_each():
+    trigger = Cron(expression="* * * * *", time_zone="Europe/Paris")
+    start = to_instant(datetime(2030, 1, 1).replace(tzinfo=ZoneInfo("UTC")))
+    assert compile_trigger(trigger, 0).count(start, start + 36_525 * DAY) == 36_525 * 1_440
+
+
 @examples(300)
 @given(
     st.data(),

@@ -130,6 +130,37 @@ def test_the_hours_after_a_change_know_it_across_the_border_of_a_block():
         assert (start <= border - zones._MARGIN) or offset != before
 
 
+@pytest.mark.parametrize(
+    ("name", "after", "until", "changes"),
+    [
+        ("America/New_York", "2026-11-22", "2027-12-27", ["2027-03-14T07:00:00Z", "2027-11-07T06:00:00Z"]),
+        ("Australia/Lord_Howe", "2026-11-22", "2027-12-27", ["2027-04-03T15:00:00Z", "2027-10-02T15:30:00Z"]),
+        ("Africa/Cairo", "2026-11-22", "2027-12-27", ["2027-04-29T22:00:00Z", "2027-10-28T21:00:00Z"]),
+        ("Pacific/Apia", "2011-12-01", "2012-01-31", ["2011-12-30T10:00:00Z"]),
+        ("Pacific/Apia", "2026-11-22", "2027-12-27", []),
+        ("Asia/Kolkata", "2026-11-22", "2027-12-27", []),
+        ("UTC", "2026-11-22", "2027-12-27", []),
+    ],
+)  # fmt: skip
+def test_the_changes_of_a_zone_are_those_of_its_law(name, after, until, changes):
+    span = [parse_instant(f"{day}T00:00:00Z") for day in (after, until)]
+    found = zones.Offsets(zones.resolve(name)).changes(*span)
+    assert [start for start, *_ in found] == [parse_instant(text) for text in changes]
+
+
+def test_a_change_is_told_once_wherever_the_search_is_cut(monkeypatch):
+    zone = zones.resolve("America/New_York")
+    change = parse_instant("2026-11-01T06:00:00Z")
+    for hours in (-30, -1, 0, 1, 24, 47, 49):
+        monkeypatch.setattr(zones, "_BLOCK", change + hours * HOUR)
+        found = zones.Offsets(zone).changes(change - 100 * DAY, change + 100 * DAY)
+        assert [start for start, *_ in found] == [change]
+    around = zones.Offsets(zone)
+    assert [
+        len(list(around.changes(change + a, change + b))) for a, b in ((-1, 0), (0, 1), (-9, -1))
+    ] == [1, 0, 0]
+
+
 def test_a_cut_in_the_middle_of_a_repeated_hour_repeats_no_fire(monkeypatch):
     zone = zones.resolve("America/New_York")
     change = parse_instant("2026-11-01T06:00:00Z")
