@@ -45,7 +45,9 @@ define WRITE_SCHEMAS
 import pathlib, sys
 from reconciler.manifest.reference import reference_text
 from reconciler.manifest.schema import schema_text, schemas
+from reconciler.plan.plan_schema import plan_schema_text
 texts = {f"schemas/{name}": schema_text(name) for name in schemas()}
+texts["schemas/plan.schema.json"] = plan_schema_text()
 for name, text in {**texts, "docs/manifests.md": reference_text()}.items():
     path = pathlib.Path(sys.argv[1], name)
     path.parent.mkdir(exist_ok=True)

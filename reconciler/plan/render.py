@@ -140,11 +140,12 @@ def _field(field: FieldChange) -> str:
     return f"{change}  ({touch})" if touch else change
 
 
-def touched(field: FieldChange) -> str:
+def touched(field: FieldChange, longest: int = LONGEST) -> str:
     """Say that somebody set a field on the live object; empty where only Git changed it."""
     if field.side is Side.GIT:
         return ""
-    return f"somebody set {shown(field.old)}; {shown(field.applied)} was applied"
+    live, applied = shown(field.old, longest), shown(field.applied, longest)
+    return f"somebody set {live}; {applied} was applied"
 
 
 def shown(value: object, longest: int = LONGEST) -> str:
@@ -171,7 +172,7 @@ def effects(change: Change) -> Iterator[tuple[str, str]]:
 def _next(change: Change, impact: Impact) -> Iterator[tuple[str, str]]:
     """Say when it fires next, and whether it will fire as it does now."""
     before, after = impact.before, impact.after
-    old, new = _zone(change.before), _zone(change.after or change.before)
+    old, new = zone_of(change.before), zone_of(change.after or change.before)
     was = None if before is None else fires(before.next_fires, old)
     now = None if after is None else fires(after.next_fires, new)
     same = before is not None and after is not None and before.next_fires == after.next_fires
@@ -223,7 +224,7 @@ def _per_day(timing: Timing | None) -> Fraction:
     return Fraction(0) if timing is None else Fraction(timing.runs, timing.days)
 
 
-def _zone(spec: str | None) -> str:
+def zone_of(spec: str | None) -> str:
     """Give the time zone that people think of a schedule in."""
     trigger: dict[str, Any] = json.loads(spec or "{}").get("trigger", {})
     rule = trigger.get("recurrence") or trigger.get("cron") or {}

@@ -1,0 +1,295 @@
+"""A plan as a comment on a pull request, within what GitHub takes, however large the plan is.
+
+Its first line is hidden and tells which plan it is. Whatever somebody else wrote (a name, a reason,
+a file) stands in code, where it is neither markup nor a mention.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, NamedTuple
+
+from reconciler.plan.change import Action, Side
+from reconciler.plan.codec import approval_digest
+from reconciler.plan.render import (
+    because,
+    created,
+    effects,
+    fires,
+    held_text,
+    left_alone,
+    printable,
+    rate,
+    shown,
+    totals,
+    touched,
+    zone_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from reconciler.plan.change import Change, Guard, Plan
+
+# GitHub counts the characters of a comment.
+LIMIT = 65_536
+# Level by level a comment says less: all, shorter values, fewer details, folded rows, counts.
+LEVELS = range(5)
+_SHORTER, _FEWER, _FOLDED, _COUNTS = LEVELS[1:]
+_LEFT_OUT = {
+    _SHORTER: "Long values are cut.",
+    _FEWER: "Only the table has all changes; the details of some are left out.",
+    _FOLDED: "The table is folded; the details are left out.",
+    _COUNTS: "All but the counts is left out.",
+}
+_WHOLE = "The whole plan is what `reconciler plan` prints, and the artifact of this job."
+_VALUE = 100
+_NAME = 255
+_SOME = 10
+_FENCE = re.compile("`+")
+
+
+class _Told(NamedTuple):
+    """One change: its group, its row of the table and, where asked for, its details."""
+
+    group: tuple[str, str]
+    row: str
+    details: str
+
+
+def plan_markdown(plan: Plan, limit: int = LIMIT) -> str:
+    """Write the plan as a comment of at most ``limit`` characters; the same plan, the same text.
+
+    Where it is too long it degrades in steps and says so, there and as ``level`` in its first
+    line: 0 is whole.
+    """
+    digest = approval_digest(plan)
+    rows = [_row(change) for change in plan.changes]
+    # The table of a very large plan does not fit alone: no details are made for it.
+    folded = sum(map(len, rows)) > limit
+    text = ""
+    for level in LEVELS[_FOLDED if folded else 0 :]:
+        text = _written(plan, digest, rows, level, limit)
+        if len(text) <= limit:
+            return text
+    return text[:limit]
+
+
+def _written(plan: Plan, digest: str, rows: list[str], level: int, limit: int) -> str:
+    top = [_marker(plan, digest, level), "", *_head(plan), *_guards(plan, level)]
+    table = _table(plan, rows, level)
+    rest = [*_sections(plan, level), *_foot(plan, digest, level)]
+    longest = limit if level == 0 else _VALUE
+    room = limit - len("\n".join([*top, *table, *rest]))
+    details = _details(plan, longest, room if level == _FEWER else None) if level < _FOLDED else []
+    return "\n".join([*top, *table, *details, *rest]) + "\n"
+
+
+def _marker(plan: Plan, digest: str, level: int) -> str:
+    """Write the hidden line by which a later run finds the comment."""
+    facts = {
+        "v": 1,
+        "project": plan.owner.project[:_NAME],
+        "target": plan.owner.target[:_NAME],
+        "commit": plan.commit and plan.commit[:_NAME],
+        "approval": digest,
+        "level": level,
+    }
+    text = json.dumps(facts, separators=(",", ":"))
+    for mark in ("--", "<", ">"):
+        text = text.replace(mark, "".join(f"\\u{ord(sign):04x}" for sign in mark))
+    return f"<!-- reconciler {text} -->"
+
+
+def _head(plan: Plan) -> Iterator[str]:
+    owner = f"{code(plan.owner.project[:_NAME])}, target {code(plan.owner.target[:_NAME])}"
+    yield f"### Plan for {owner}"
+    yield ""
+    yield f"**{plan.summary}** {totals(plan)}".rstrip()
+    yield ""
+    commit = f"commit {code(plan.commit[:12])}" if plan.commit else "not committed to Git"
+    dirty = f" with {len(plan.dirty)} uncommitted files" if plan.dirty else ""
+    yield f"Workspace {code(plan.workspace[:_NAME])}, {commit}{dirty}."
+    yield ""
+
+
+def _guards(plan: Plan, level: int) -> Iterator[str]:
+    if level == _COUNTS and plan.guards:
+        ids = sorted({guard.id[:_NAME] for guard in plan.guards})
+        names = ", ".join(map(code, ids[:_SOME])) + (", ..." if len(ids) > _SOME else "")
+        yield from (f"**Blocked** by {len(plan.guards)} guards: {names}", "")
+    elif plan.guards:
+        yield from _listed([_blocked(guard, level) for guard in plan.guards], level)
+
+
+def _blocked(guard: Guard, level: int) -> str:
+    message = guard.message if level == 0 else _cut(guard.message, 5 * _VALUE)
+    lift = f"; {code(f'--allow {guard.id}')} lifts it" if guard.allowable else ""
+    return f"- **Blocked** by {code(guard.id)}: {code(message)}{lift}"
+
+
+def _listed(lines: list[str], level: int) -> Iterator[str]:
+    yield from lines if level < _FEWER else lines[:_SOME]
+    if level >= _FEWER and len(lines) > _SOME:
+        yield f"- and {len(lines) - _SOME} more"
+    yield ""
+
+
+def _table(plan: Plan, rows: list[str], level: int) -> list[str]:
+    if not rows:
+        return ["No changes. The workspace is as declared.", ""]
+    if level < _FOLDED:
+        head = ["| Change | Object | Why | Runs | Next |", "|--|--|--|--|--|"]
+        return [*head, *rows, ""]
+    if level == _FOLDED:
+        counts = Counter((c.kind.value, c.action, _folder(c.file)) for c in plan.changes)
+        head = ["| Change | Kind | Folder | Objects |", "|--|--|--|--:|"]
+        lines = [
+            f"| {_sign(action)} | {kind} | {_cell(folder)} | {count} |"
+            for (kind, action, folder), count in sorted(counts.items())
+        ]
+    else:
+        kinds = Counter((c.kind.value, c.action) for c in plan.changes)
+        head = ["| Change | Kind | Objects |", "|--|--|--:|"]
+        lines = [
+            f"| {_sign(action)} | {kind} | {count} |"
+            for (kind, action), count in sorted(kinds.items())
+        ]
+    return [*head, *lines, ""]
+
+
+def _sign(action: Action) -> str:
+    return f"`{action.symbol}` {action.value}"
+
+
+def _folder(file: str | None) -> str:
+    return (file or "").rpartition("/")[0] or "."
+
+
+def _row(change: Change) -> str:
+    impact = change.impact
+    after = impact.after if impact else None
+    soonest = fires(after.next_fires[:1], zone_of(change.after)) if after else ""
+    once = "at once, then " if impact and impact.fires_on_apply else ""
+    cells = [
+        _sign(change.action),
+        f"{change.kind.value} {_cell(change.name)}",
+        _why(change),
+        rate(change),
+        f"{once}{soonest}",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _why(change: Change) -> str:
+    words = because(change) or change.cause.value
+    return words if change.formerly is None else _cell(words)
+
+
+def _cell(text: str) -> str:
+    # A pipe would end the cell even within code, and escaping it depends on what stands before it.
+    return code(_cut(text, _NAME).replace("|", "¦"))
+
+
+def _details(plan: Plan, longest: int, room: int | None) -> list[str]:
+    """Write the details of the changes, within ``room`` of the smallest groups only."""
+    blocks = [(_group(change), _block(change, longest)) for change in plan.changes]
+    if room is None:
+        return [block for _, block in blocks]
+    sizes = Counter[tuple[str, str]]()
+    for group, block in blocks:
+        sizes[group] += len(block) + 1
+    kept = set()
+    for size, group in sorted((size, group) for group, size in sizes.items()):
+        room -= size
+        if room > 0:
+            kept.add(group)
+    return [block for group, block in blocks if group in kept]
+
+
+def _group(change: Change) -> tuple[str, str]:
+    return change.kind.value, change.action.value
+
+
+def _block(change: Change, longest: int) -> str:
+    head = f"{change.action.symbol} {change.action.value} {change.kind.value}"
+    place = f" {_raw(f'{change.file}:{change.line or 1}')}" if change.file else ""
+    lines = list(_diff(change, longest))
+    fence = "`" * max(3, 1 + _ticks("\n".join(lines)))
+    return "\n".join(
+        [
+            f"<details><summary>{html.escape(head)} {_raw(change.name)}{place}</summary>",
+            "",
+            f"{fence}diff",
+            *lines,
+            fence,
+            "",
+            "</details>",
+            "",
+        ]
+    )
+
+
+def _diff(change: Change, longest: int) -> Iterator[str]:
+    """Write the lines of a diff; GitHub colours them by the sign that they start with."""
+    yield f"! {because(change) or change.cause.value}"
+    for note in change.notes:
+        yield f"! {printable(_cut(note, longest))}"
+    for path, value in created(change):
+        yield f"+ {path}: {shown(value, longest)}"
+    for field in change.fields:
+        path = printable(field.path)
+        yield f"- {path}: {shown(field.old, longest)}"
+        yield f"+ {path}: {shown(field.new, longest)}"
+        if field.side is not Side.GIT:
+            yield f"! {path}: {touched(field, longest)}"
+    for label, text in effects(change):
+        yield f"! {label:<7} {text}"
+
+
+def _sections(plan: Plan, level: int) -> Iterator[str]:
+    longest = LIMIT if level == 0 else _VALUE
+    for title, what, lines in (
+        ("Left alone", "differences", (left_alone(one, longest) for one in plan.suppressed)),
+        ("Held; an apply leaves them so", "schedules", map(held_text, plan.held)),
+    ):
+        items = [f"- {code(_cut(line, 5 * longest))}" for line in lines if level < _COUNTS]
+        count = len(plan.suppressed) if what == "differences" else len(plan.held)
+        if items:
+            yield from (f"#### {title}", "", *_listed(items, level))
+        elif count:
+            yield from (f"{title}: {count} {what}", "")
+
+
+def _foot(plan: Plan, digest: str, level: int) -> Iterator[str]:
+    if level in _LEFT_OUT:
+        yield from (f"**{_LEFT_OUT[level]}** {_WHOLE}", "")
+    if plan.changes:
+        target = plan.owner.target[:_NAME]
+        yield f"Approval digest {code(digest)}"
+        yield f"Apply with {code(f'reconciler apply --target {target} --approve {digest}')}"
+
+
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def code(text: str) -> str:
+    """Write a text of somebody else's as inline code, which nothing in it can end."""
+    text = printable(text) or " "
+    fence = "`" * (1 + _ticks(text))
+    edge = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{edge}{text}{edge}{fence}"
+
+
+def _ticks(text: str) -> int:
+    """Give the length of the longest run of backticks."""
+    return max(map(len, _FENCE.findall(text)), default=0)
+
+
+def _raw(text: str) -> str:
+    """Write a text of somebody else's as code within HTML, where markdown does not reach."""
+    return f"<code>{html.escape(printable(text)).replace('`', '&#96;')}</code>"
