@@ -88,7 +88,7 @@ class Impact:
 
     Where both sides fire by the clock and their triggers are written differently, either
     ``first_difference`` is the first instant after the present at which only one of them fires, or
-    they fire alike up to ``same_fires_until``: four years on, or the 20,000th fire.
+    they fire alike up to ``same_fires_until``: at least four years on, or 20,000 fires on.
     """
 
     before: Timing | None = None
@@ -213,6 +213,8 @@ def _changes(clock: _Clock, now: int) -> tuple[ClockChange, ...]:
 def _compare(old: _Clock, new: _Clock, now: int) -> tuple[int | None, int | None]:
     """Return up to when two triggers fire alike, or else the first instant at which they do not."""
     until = now + _COMPARED
+    if _alike(old, new):
+        return until, None
     sides = (_calendar(c.trigger, c.anchor).between(c.start, until) for c in (old, new))
     pairs = zip_longest(*sides)
     due = now
@@ -221,6 +223,31 @@ def _compare(old: _Clock, new: _Clock, now: int) -> tuple[int | None, int | None
             return None, min(due for due in (one, other) if due is not None)
         due = one
     return (until if next(pairs, None) is None else due), None
+
+
+def _alike(old: _Clock, new: _Clock) -> bool:
+    """Tell whether two triggers are laid out alike, so that they fire alike for ever.
+
+    False may only mean that they have to be compared fire by fire.
+    """
+    one, other = (_calendar(c.trigger, c.anchor) for c in (old, new))
+    starts = max(one.floor, old.start), max(other.floor, new.start)
+    if starts[0] != starts[1] or one.last != other.last:
+        return False
+    if isinstance(one, ElapsedCalendar) and isinstance(other, ElapsedCalendar):
+        return one.period == other.period and (one.anchor - other.anchor) % one.period == 0
+    if not (isinstance(one, WallCalendar) and isinstance(other, WallCalendar)):
+        return False
+    if one.offsets is not other.offsets or one.every_pass != other.every_pass:
+        return False
+    walls, others = one.pattern, other.pattern
+    return (
+        isinstance(walls, Periodic)
+        and isinstance(others, Periodic)
+        and walls.period == others.period
+        and (walls.origin - others.origin) % walls.period == 0
+        and walls.marks == others.marks
+    )
 
 
 def runs_text(timing: Timing | None) -> str:

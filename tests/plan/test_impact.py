@@ -196,6 +196,49 @@ def test_another_spelling_of_the_same_times_is_no_change_in_fires():
     assert iso(found.same_fires_until) == "2030-11-22T12:00:00Z"
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (cron("30 6 * * 1,4", PARIS), every("Week", week_days=(WeekDay.THURSDAY, WeekDay.MONDAY), time_of_day="6:30", time_zone=PARIS)),
+        (every("Day", time_of_day="02:30", time_zone=PARIS), every("Day", hours=(2,), minutes=(30,), time_zone="Romance Standard Time")),
+        (every("Hour", interval=6, start_time=datetime(2026, 1, 1, 5)), every("Hour", interval=6, start_time=datetime(2026, 2, 3, 23))),
+        (every("Hour", interval=6, start_time=datetime(2026, 1, 1)), cron("0 */6 * * *")),
+        (cron("0 2 1 * *"), every("Month", month_days=(1,), time_of_day="02:00")),
+        (cron("0,30 2 * * *"), cron("*/30 2 * * *")),
+        (cron("*/30 2 * * *"), cron("*/30 2,2 * * *")),
+        (cron("0 2 * * *", "UTC"), cron("0 2 * * *", "Africa/Abidjan")),
+        (cron("0 2 * * *"), cron("0 2 * * *", start_time=datetime(2026, 11, 22, 13))),
+        (cron("0 2,14 * * *"), every("Hour", interval=12, start_time=datetime(2026, 1, 1, 2))),
+    ],
+)  # fmt: skip
+def test_every_way_to_write_the_same_times_is_seen_through(before, after):
+    for one, other in ((before, after), (after, before)):
+        found = edited(one, other)
+        assert found.first_difference is None
+        assert iso(found.same_fires_until) == "2030-11-22T12:00:00Z"
+        assert found.before.next_fires == found.after.next_fires
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (every("Hour", interval=6, start_time=datetime(2026, 1, 1)), every("Hour", interval=6, start_time=datetime(2026, 1, 1, 1))),
+        (every("Hour", interval=6), every("Hour", interval=5)),
+        (every("Day", interval=2, time_of_day="02:00"), every("Day", interval=2, time_of_day="02:00", start_time=datetime(2026, 11, 21))),
+        (every("Day", interval=3, time_of_day="02:00"), every("Day", time_of_day="02:00")),
+        (every("Day", time_of_day="02:00"), every("Day", time_of_day="02:01")),
+        (cron("0 2 1 * *"), cron("0 2 * * *")),
+        (cron("0 2 * * *"), cron("0 2 1 * *")),
+        (cron("0 2 * * *", "Asia/Kolkata"), cron("0 2 * * *", "Asia/Tokyo")),
+        (DAILY, every("Day", time_of_day="02:00", start_time=datetime(2026, 11, 25, 3))),
+    ],
+)  # fmt: skip
+def test_what_is_nearly_the_same_is_told_apart(before, after):
+    found = edited(before, after)
+    assert found.same_fires_until is None
+    assert NOW < found.first_difference < NOW + 9 * DAY
+
+
 def test_a_wall_clock_cron_and_a_recurrence_are_the_same_over_every_change_of_the_clock():
     found = edited(cron("30 2 * * *", PARIS), every("Day", time_of_day="02:30", time_zone=PARIS))
     assert iso(found.same_fires_until) == "2030-11-22T12:00:00Z"
