@@ -85,9 +85,20 @@ def open_source(folder: str) -> Source:
     Raises:
         SourceError: there is no ``reconciler.yml`` in it or above it.
     """
-    from reconciler.source.git import open_source as open_  # noqa: PLC0415  (GitPython is slow)
+    from reconciler.source.git import open_source as open_  # noqa: PLC0415  (it starts Git)
 
     return open_(folder)
+
+
+def open_commit(folder: str, revision: str) -> Source:
+    """Open the project that ``folder`` is in as it was at a commit.
+
+    Raises:
+        SourceError: there is no ``reconciler.yml`` in it or above it, or no such commit.
+    """
+    from reconciler.source.git import open_commit as open_  # noqa: PLC0415  (the same)
+
+    return open_(folder, revision)
 
 
 def open_folder(folder: str) -> Source:

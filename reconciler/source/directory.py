@@ -1,42 +1,22 @@
-"""A project in a folder that no Git repository knows, and the rules of reading both sources share.
-
-Symbolic links are refused rather than followed: what they point to is not part of the project, and
-leaving them out would look as if what they declare had been removed.
-"""
+"""A project in a folder that no Git repository knows, or that is to be read without asking Git."""
 
 from __future__ import annotations
 
 import os
-import posixpath
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import SourceError
 from reconciler.live import Provenance
-from reconciler.manifest.load import Document
-from reconciler.source.base import SourceState
-from reconciler.source.globs import Globs
-from reconciler.source.snapshot import LIMIT, code_tree, dropping, read
+from reconciler.source.base import Descent, SourceState
+from reconciler.source.files import Files, Kind
+from reconciler.source.snapshot import LIMIT, dropping, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from reconciler.live import CodeTree
 
-PROJECT_FILE = "reconciler.yml"
-
-
-class Kind(Enum):
-    """What stands at a path; the value of all but FILE says why it cannot be read."""
-
-    FILE = ""
-    LINK = "is a symbolic link; put the files themselves into the project"
-    MODULE = "is a repository of its own, whose files are not read; move them into the project"
-    ABSENT = "is in Git but not checked out; run: git sparse-checkout disable"
-
-
-class DirectorySource:
+class DirectorySource(Files):
     """A project's folder as it lies on the disk.
 
     ``note`` says why Git was not asked although the folder lies in a repository, else it is empty.
@@ -55,121 +35,60 @@ class DirectorySource:
         """Tell that no commit is known."""
         return SourceState()
 
-    def project_file(self) -> Document:
-        """Read ``reconciler.yml``.
-
-        Raises:
-            SourceError: there is none, or it cannot be read.
-        """
-        return Document(PROJECT_FILE, read(self._folder, PROJECT_FILE, LIMIT)[1])
-
-    def manifests(self, include: Sequence[str]) -> tuple[Document, ...]:
-        """Read all files that match one of the globs, sorted by path; never ``reconciler.yml``.
-
-        Raises:
-            SourceError: a glob matched no file (``*.yml`` and ``*.yaml`` count as one), or a file
-                could not be read; nothing can be concluded about what is declared.
-        """
-        globs = Globs(include)
-        matched = {path: globs.matching(path) for path in self._select(globs)}
-        matched.pop(PROJECT_FILE, None)
-        useful = {_stem(pattern) for patterns in matched.values() for pattern in patterns}
-        for pattern in globs.patterns:
-            if _stem(pattern) not in useful:
-                raise SourceError(f"include {pattern!r} matches no file; correct it or remove it")
-        return tuple(Document(path, read(self._folder, path, LIMIT)[1]) for path in matched)
-
-    def code(self, folder: str) -> CodeTree:
-        """Snapshot a ``code:`` folder: its files, without those Git ignores and tools' leftovers.
-
-        Raises:
-            SourceError: no such folder, an empty one, a symlink, a path that leaves the project, or
-                more than 64 MiB; the message says which.
-        """
-        below = _Below(folder)
-        paths = self._select(below)
-        if not paths and not Path(self._folder, below.prefix).is_dir():
-            raise SourceError(f"code folder {folder!r} does not exist in the project")
-        if not paths:
-            raise SourceError(f"code folder {folder!r} holds no file that Git does not ignore")
-        entries, room = [], LIMIT
-        for path in paths:
-            mode, content = read(self._folder, path, room)
-            room -= len(content)
-            entries.append((path.removeprefix(below.prefix), mode, content))
-        return code_tree(entries)
-
     def provenance(self, files: Iterable[str]) -> Mapping[str, Provenance]:
         """Give each file without a commit."""
         return {file: Provenance(file=file) for file in files}
 
-    def _select(self, wanted: Globs | _Below) -> list[str]:
-        """List the regular files that ``wanted`` matches, sorted.
+    def folders(self) -> None:
+        """Tell that nothing gives the folders keys."""
 
-        Raises:
-            SourceError: something in their place, or above them, cannot be read.
-        """
-        chosen = []
-        for path, kind in self._entries(wanted.reaches):
-            matches = bool(wanted.matching(path))
-            if self._refuses(path, kind, wanted, matches=matches):
-                raise SourceError(f"{path!r} {kind.value}")
-            if matches and _undecodable(path):
-                raise SourceError(f"the name of {path!r} is not UTF-8; rename it")
-            if matches:
-                chosen.append(path)
-        return sorted(chosen)
+    def root_commit(self) -> None:
+        """Tell that no commit is known."""
 
-    def _refuses(self, path: str, kind: Kind, wanted: Globs | _Below, *, matches: bool) -> bool:
-        if kind is Kind.LINK:
-            # One that leads nowhere may be a folder that is not mounted.
-            file = Path(self._folder, path).is_file()
-            return matches or (wanted.reaches(path) and not file)
-        if kind is Kind.MODULE:
-            return wanted.reaches(path)
-        return matches and kind is Kind.ABSENT
+    def descent(self, commit: str) -> Descent:  # noqa: ARG002  (the port's)
+        """Tell that no commit is known."""
+        return Descent.UNKNOWN
 
-    def _entries(self, enters: Callable[[str], bool]) -> Iterator[tuple[str, Kind]]:
-        """Walk through the folders that ``enters`` allows, and give what is not a folder."""
+    def shallow(self) -> bool:
+        """Tell that this is no clone, so none that is cut short."""
+        return False
+
+    def _folders(
+        self, enters: Callable[[str], bool]
+    ) -> Iterator[tuple[str, Iterable[str], Mapping[str, Kind]]]:
         waiting = [""]
         while waiting:
             folder = waiting.pop()
+            names: list[str] = []
+            links: dict[str, Kind] = {}
             try:
                 with os.scandir(f"{self._folder}/{folder}") as found:
                     for entry in found:
-                        path = folder + entry.name
-                        if dropping(entry.name):
-                            continue
+                        path = f"{folder}/{entry.name}" if folder else entry.name
                         if entry.is_symlink():
-                            yield path, Kind.LINK
+                            links[entry.name] = Kind.LINK
                         elif entry.is_file(follow_symlinks=False):
-                            yield path, Kind.FILE
-                        elif entry.is_dir(follow_symlinks=False) and enters(path):
-                            waiting.append(path + "/")
+                            names.append(entry.name)
+                        elif (
+                            entry.is_dir(follow_symlinks=False)
+                            and not dropping(entry.name)
+                            and enters(path)
+                        ):
+                            waiting.append(path)
             except OSError as error:
-                text = f"folder {folder or '.'!r} cannot be read: {error.strerror}"
-                raise SourceError(text) from None
+                text = f"folder {folder + '/' if folder else '.'!r} cannot be read"
+                raise SourceError(f"{text}: {error.strerror}") from None
+            yield folder, names, links
 
+    def _contents(self, paths: Sequence[str], *, together: bool) -> Iterator[tuple[int, bytes]]:
+        room = LIMIT
+        for path in paths:
+            mode, content = read(self._folder, path, room)
+            yield mode, content
+            room -= len(content) if together else 0
 
-class _Below:
-    """Everything below one folder, in the form of :class:`Globs`."""
+    def _has_folder(self, folder: str) -> bool:
+        return Path(self._folder, folder).is_dir()
 
-    def __init__(self, folder: str) -> None:
-        root = posixpath.normpath(folder)
-        if root.startswith("/") or root.split("/")[0] == "..":
-            raise SourceError(f"code folder {folder!r} leaves the project; keep it inside")
-        self.prefix = "" if root == "." else root + "/"
-
-    def matching(self, path: str) -> bool:
-        return path.startswith(self.prefix)
-
-    def reaches(self, folder: str) -> bool:
-        return (folder + "/").startswith(self.prefix) or self.prefix.startswith(folder + "/")
-
-
-def _stem(pattern: str) -> str:
-    return pattern.removesuffix(".yaml").removesuffix(".yml")
-
-
-def _undecodable(path: str) -> bool:
-    return not path.isascii() and any("\udc80" <= letter <= "\udcff" for letter in path)
+    def _leads_to_file(self, link: str) -> bool:
+        return Path(self._folder, link).is_file()

@@ -1,41 +1,41 @@
-"""A project in a Git work tree: HEAD, what was changed since, and new files Git does not ignore.
+"""A project in a Git repository: at a commit, or in the work tree that is checked out.
 
-Git is asked through GitPython's command wrapper, and in plumbing commands: its objects walk a tree
-eight times slower. GitPython is imported with the first question.
+A commit's content is read from the object database alone, so neither filters nor a sparse checkout
+have a say. A work tree is its commit and what ``git status`` reports as different from it.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
+import posixpath
+import re
 import stat
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from reconciler.clock import SECOND
 from reconciler.errors import SourceError
 from reconciler.live import Provenance
-from reconciler.source.base import SourceState
-from reconciler.source.directory import PROJECT_FILE, DirectorySource, Kind
-from reconciler.source.snapshot import dropping
+from reconciler.source.base import Descent, SourceState
+from reconciler.source.directory import DirectorySource
+from reconciler.source.files import PROJECT_FILE, Files, Kind
+from reconciler.source.history import History
+from reconciler.source.process import NoGitError, Objects
+from reconciler.source.snapshot import EXECUTABLE, LIMIT, PLAIN, check
+from reconciler.source.status import Status, elsewhere
+from reconciler.source.tree import LINK, MODULE, Tree, absent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from io import BufferedReader
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from git import Git
+    from reconciler.source.base import Folders, Source
+    from reconciler.source.process import Object
 
-    from reconciler.source.base import Source
-
-# Beyond so many files one look at all of them is quicker than a look for each.
-_MANY = 200
-# Set by a hook, they would speak of the hook's repository instead of the project's.
-_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_PREFIX")
-_GIT = ("git", "--no-optional-locks", "--literal-pathspecs", "-c", "log.showSignature=false")
-_LIST = ("ls-files", "-z", "-t", "--stage", "--cached", "--others", "--exclude-standard")
-_LOG = ("log", "--encoding=UTF-8", "--format=/%H%x00%ct%x00%an <%ae>", "-z")
+_AUTHOR = re.compile(rb"^author ([^<\n]*)<([^>\n]*)>", re.MULTILINE)
+_COMMITTED = re.compile(rb"^committer .*> (-?\d+)", re.MULTILINE)
+_ENCODING = re.compile(rb"^encoding ([\w.-]+)$", re.MULTILINE)
+_ODD = {LINK: Kind.LINK, MODULE: Kind.MODULE}
 
 
 def open_source(folder: str) -> Source:
@@ -45,17 +45,38 @@ def open_source(folder: str) -> Source:
         SourceError: no ``reconciler.yml`` in ``folder`` or above it, or Git refuses to read here.
     """
     project = find_project(folder)
-    if not any(os.path.lexists(f"{above}/.git") for above in _upwards(project)):
+    place = _place(project)
+    if place is None:
         return DirectorySource(project)
-    if shutil.which("git") is None:
-        return DirectorySource(project, "git is not installed, so no commit is known")
-    status, inside, said = _run(project, "rev-parse", "--is-inside-work-tree")
-    if inside == b"false\n" or "not a git repository (or any" in said:
-        return DirectorySource(project)
-    _check(project, status, said)
-    if not _ask(project, *_LIST, "--", PROJECT_FILE):
+    try:
+        source = WorkTreeSource(project, place)
+        known = source.knows(PROJECT_FILE)
+    except NoGitError as reason:
+        return DirectorySource(project, str(reason))
+    if not known:
         return DirectorySource(project, f"Git ignores {PROJECT_FILE}, so no commit is known")
-    return GitSource(project)
+    return source
+
+
+def open_commit(folder: str, revision: str) -> Source:
+    """Open the project that ``folder`` lies in as it was at a commit.
+
+    ``revision`` is anything that Git takes for a commit: a branch, a tag, a short id, ``HEAD~2``.
+
+    Raises:
+        SourceError: no ``reconciler.yml`` in ``folder`` or above it, no repository, or no such
+            commit in it.
+    """
+    project = find_project(folder)
+    place = _place(project)
+    if place is None:
+        raise SourceError(f"{project!r} is in no Git repository, so it has no commits to read")
+    source = CommitSource(project, place, revision)
+    try:
+        source.state()
+    except NoGitError as reason:
+        raise SourceError(f"{project!r}: {reason}") from None
+    return source
 
 
 def find_project(folder: str) -> str:
@@ -77,36 +98,82 @@ def _upwards(folder: str) -> Iterator[str]:
     yield from map(str, Path(folder).parents)
 
 
-class GitSource(DirectorySource):
-    """The work tree of a Git repository at and below the project's folder.
+def _place(project: str) -> str | None:
+    """Give a project's folder relative to the repository it lies in; None where it is in none."""
+    for above in _upwards(project):
+        mark = Path(above, ".git")
+        if mark.is_file() or os.path.lexists(mark / "HEAD"):
+            return os.path.relpath(project, above) if project != above else ""
+    return None
 
-    What Git knows is asked once and kept, so that all answers are of one state; open it anew to
-    see later changes. In a shallow clone nothing is said of what may have happened beyond its edge.
+
+class CommitSource(Files):
+    """The project at ``folder``, whose path in the repository is ``place``, at a commit.
+
+    Everything is read at most once from Git and kept, so that all answers are of one state.
     """
 
+    def __init__(self, folder: str, place: str, revision: str) -> None:
+        self._folder = folder
+        self._place = place
+        self._revision = revision
+        self._objects = Objects(folder)
+        self._known: dict[str, Provenance] = {}
+
+    @property
+    def folder(self) -> str:
+        """The absolute path of the project's folder, without symbolic links."""
+        return self._folder
+
+    def close(self) -> None:
+        """End the processes; they end with the source at the latest."""
+        self._objects.close()
+
     def state(self) -> SourceState:
-        """Tell the commit that is checked out and the files that differ from it.
+        """Tell the commit, and in a work tree the files that differ from it.
 
         Raises:
             SourceError: Git cannot tell.
         """
-        place = _text(self._ask("rev-parse", "--show-prefix")).rstrip("\n").rstrip("/")
-        head = self._head
-        if head is None:
-            return SourceState(project_path=place, dirty=self._dirty)
-        _, committed_at, author = _fields(self._ask(*_LOG, "-1", head))
-        first = () if self._edge else ("rev-list", "--max-parents=0", "--first-parent", head)
+        commit = self._commit
         return SourceState(
-            commit=head,
-            author=author,
-            committed_at=int(committed_at) * SECOND,
-            root_commit=_text(self._ask(*first)).strip() if first else None,
-            project_path=place,
-            dirty=self._dirty,
+            commit=commit.id if commit else None,
+            author=commit.author if commit else None,
+            committed_at=commit.at if commit else None,
+            project_path=self._place,
+            dirty=self._dirty(),
         )
 
+    def folders(self) -> Folders:
+        """Give the project's folders, each with the id of its tree."""
+        return self._tree
+
+    def root_commit(self) -> str | None:
+        """Tell the first commit of the main line; None in a shallow clone and before the first.
+
+        Raises:
+            SourceError: Git cannot tell.
+        """
+        return self._history.root() if self._history else None
+
+    def descent(self, commit: str) -> Descent:
+        """Tell how this source's commit stands to another one, given by its full id.
+
+        Raises:
+            SourceError: Git cannot tell.
+        """
+        return self._history.descent(commit) if self._history else Descent.UNKNOWN
+
+    def shallow(self) -> bool:
+        """Tell whether the clone's history is cut short.
+
+        Raises:
+            SourceError: Git cannot tell.
+        """
+        return bool(self._history and self._history.edge)
+
     def provenance(self, files: Iterable[str]) -> Mapping[str, Provenance]:
-        """Tell the last commit that gave each file the content it has in HEAD.
+        """Tell the last commit that gave each file the content it has in this source's commit.
 
         Raises:
             SourceError: Git cannot tell.
@@ -114,172 +181,177 @@ class GitSource(DirectorySource):
         wanted = dict.fromkeys(files)
         unknown = [file for file in wanted if file not in self._known]
         if unknown:
-            self._known.update(super().provenance(unknown))
-            self._known.update(self._look_up(unknown))
+            self._known.update((file, Provenance(file=file)) for file in unknown)
+        if unknown and self._history:
+            entries = zip(unknown, self._committed.find(unknown), strict=True)
+            blobs = {file: entry.id for file, entry in entries if entry and entry.file}
+            self._known.update(
+                (str(found.file), found) for found in self._history.provenance(blobs)
+            )
         return {file: self._known[file] for file in wanted}
 
-    @cached_property
-    def _known(self) -> dict[str, Provenance]:
-        return {}
+    def knows(self, path: str) -> bool:
+        """Tell whether there is something at ``path`` that Git does not ignore.
 
-    def _look_up(self, files: list[str]) -> Iterator[tuple[str, Provenance]]:
-        if self._head is None:
-            return
-        paths = files if len(files) <= _MANY else ["."]
-        rows = _fields(self._ask("ls-tree", "-r", "-z", self._head, "--", *paths))
-        blobs = {path: row.split()[2] for row, _, path in (row.partition("\t") for row in rows)}
-        sought = {file: blobs[file] for file in files if file in blobs}
-        for commit, committed_at, author, path, blob in self._history(paths) if sought else ():
-            # A merge may have dropped what a branch did to the file; then the content differs.
-            if sought.get(path) != blob:
-                continue
-            del sought[path]
-            if commit not in self._edge:
-                at = int(committed_at) * SECOND
-                yield path, Provenance(file=path, commit=commit, author=author, committed_at=at)
-            if not sought:
-                break
+        Raises:
+            SourceError: Git cannot tell.
+        """
+        return next(self._tree.find([path])) is not None
 
-    def _history(self, paths: list[str]) -> Iterator[tuple[str, str, str, str, str]]:
-        """Give (commit, seconds, author, path, blob) of every change to ``paths``, newest first."""
-        options = ("-c", "--raw", "--no-abbrev", "--no-renames", "--relative")
-        command = _command((*_LOG, *options, str(self._head), "--", *paths))
-        # The answer is read while it comes; GitPython stops Git once nobody listens any more.
-        process: Any = _git(self.folder).execute(command, as_process=True)
-        fields = _stream(process.stdout)
-        commit = committed_at = author = ""
-        for field in fields:
-            # A commit's own fields open with a slash, a changed file's row with a colon.
-            if field.startswith("/"):
-                commit, committed_at, author = field[1:], next(fields), next(fields)
-            elif field.lstrip("\n").startswith(":"):
-                yield commit, committed_at, author, next(fields), field.split()[-2]
-        said = _text(process.stderr.read())
-        _check(self.folder, process.proc.wait(), said)
+    # What a work tree answers otherwise
 
-    def _entries(self, enters: Callable[[str], bool]) -> Iterator[tuple[str, Kind]]:
-        for folder, names in self._listing.items():
-            if folder and (dropping(folder) or not enters(folder)):
-                continue
-            where = f"{self.folder}/{folder}" if folder else self.folder
-            if os.path.realpath(where) != where:
-                yield folder, Kind.LINK
-                continue
-            for name, kind in names.items():
-                path = f"{folder}/{name}" if folder else name
-                found = kind if kind is Kind.MODULE else _kind(f"{where}/{name}", kind)
-                if found is not None and not dropping(name):
-                    yield path, found
+    def _name(self) -> str | None:
+        """Give the commit, in any way that Git understands; None before the first."""
+        return self._revision
 
-    @cached_property
-    def _listing(self) -> Mapping[str, Mapping[str, Kind]]:
-        """What Git lists, by folder; ABSENT is what a sparse checkout leaves out."""
-        listing: dict[str, dict[str, Kind]] = {}
-        for row in _fields(self._ask(*_LIST)):
-            if row.startswith("? "):
-                path = row[2:]
-                kind = Kind.MODULE if path.endswith("/") else Kind.FILE
-            else:
-                about, _, path = row.partition("\t")
-                tag, mode = about.split()[:2]
-                kind = Kind.ABSENT if tag == "S" else Kind.FILE
-                kind = Kind.MODULE if mode == "160000" else kind
-            folder, _, name = path.rstrip("/").rpartition("/")
-            listing.setdefault(folder, {})[name] = kind
-        return listing
-
-    @cached_property
     def _dirty(self) -> tuple[str, ...]:
-        options = ("--porcelain=v2", "-z", "--untracked-files=all", "--no-renames")
-        before = {"1": 8, "u": 10, "?": 1}  # the spaces before the path, by kind of row
-        rows = _fields(self._ask("status", *options, "--", "."))
-        place = _text(self._ask("rev-parse", "--show-prefix")).rstrip("\n")
-        paths = (row.split(" ", before[row[0]])[-1] for row in rows)
-        return tuple(sorted(path.removeprefix(place).rstrip("/") for path in paths))
+        return ()
 
     @cached_property
-    def _head(self) -> str | None:
-        status, head, said = _run(self.folder, "rev-parse", "--quiet", "--verify", "HEAD")
-        if status == 1:
+    def _tree(self) -> Tree:
+        return self._committed
+
+    def _on_disk(self, path: str, limit: int) -> bytes:
+        """Read a file that is on the disk alone, of which a commit has none."""
+        raise NotImplementedError
+
+    def _has_folder(self, folder: str) -> bool:
+        return self._tree.key(folder.rstrip("/")) is not None
+
+    def _leads_to_file(self, link: str) -> bool:
+        (entry,) = self._tree.find([link])
+        found = self._objects.get(entry.id) if entry else None
+        if found is None:
+            raise absent(f"the content of {link!r}")
+        target = posixpath.join(posixpath.dirname(link), os.fsdecode(found.content))
+        (entry,) = self._tree.find([posixpath.normpath(target)])
+        return not target.startswith("/") and entry is not None and entry.file
+
+    # Reading
+
+    @cached_property
+    def _commit(self) -> _Commit | None:
+        name = self._name()
+        if name is None:
             return None
-        _check(self.folder, status, said)
-        return _text(head).strip()
+        found = None
+        if not any(letter in name for letter in "\n\0"):
+            found = self._objects.get(f"{name}^{{commit}}")
+        if found is None:
+            raise SourceError(f"{name!r} names no commit in this repository; is it fetched?")
+        return _Commit(found)
 
     @cached_property
-    def _edge(self) -> frozenset[str]:
-        """The oldest commits of a shallow clone; what came before them is not known."""
-        file = _text(self._ask("rev-parse", "--git-path", "shallow")).rstrip("\n")
-        try:
-            return frozenset(Path(self.folder, file).read_text("ascii").split())
-        except FileNotFoundError:
-            return frozenset()
+    def _root(self) -> str | None:
+        """The id of the project's tree in the commit; None where it is not there."""
+        if self._commit is None:
+            return None
+        root = Tree(self._objects, self._commit.tree).key(self._place)
+        here = self._objects.get(f"{self._commit.id}:./")
+        if root != (here.id if here else None):
+            raise elsewhere(self._folder)
+        return root
 
-    def _ask(self, *arguments: str) -> bytes:
-        return _ask(self.folder, *arguments)
+    @cached_property
+    def _committed(self) -> Tree:
+        return Tree(self._objects, self._root)
+
+    @cached_property
+    def _history(self) -> History | None:
+        return History(self._folder, self._objects, self._commit.id) if self._commit else None
+
+    def _folders(
+        self, enters: Callable[[str], bool]
+    ) -> Iterator[tuple[str, Iterable[str], Mapping[str, Kind]]]:
+        for folder, listing in self._tree.walk(enters):
+            names = [name for name, (mode, _) in listing.items() if mode.startswith("100")]
+            odd = {name: _ODD[mode] for name, (mode, _) in listing.items() if mode in _ODD}
+            yield folder, names, odd
+
+    def _contents(self, paths: Sequence[str], *, together: bool) -> Iterator[tuple[int, bytes]]:
+        entries = [entry for entry in self._tree.find(paths) if entry]
+        blobs = self._objects.each([entry.id for entry in entries if entry.id], LIMIT)
+        room = LIMIT
+        for path, (mode, known) in zip(paths, entries, strict=True):
+            if known:
+                blob = next(blobs)
+                if blob is None:
+                    raise absent(f"the content of {path!r}")
+                content = blob.content
+                check(path, content, blob.size, room)
+            else:
+                content = self._on_disk(path, room)
+            yield EXECUTABLE if int(mode, 8) & stat.S_IXUSR else PLAIN, content
+            room -= len(content) if together else 0
+        next(blobs, None)
 
 
-def _kind(path: str, listed: Kind) -> Kind | None:
-    """Tell what is on the disk in place of a listed file; None for nothing to read."""
+class WorkTreeSource(CommitSource):
+    """The project at ``folder`` in the work tree of its repository: HEAD and what differs from it.
+
+    The look at the work tree goes on in the background from the start. What Git calls unchanged is
+    read from the commit, the rest from the disk when it is asked for.
+
+    Raises:
+        NoGitError: Git is not installed.
+    """
+
+    def __init__(self, folder: str, place: str) -> None:
+        super().__init__(folder, place, "HEAD")
+        self._status = Status(folder, place)
+
+    def close(self) -> None:
+        """End the processes; they end with the source at the latest."""
+        super().close()
+        self._status.close()
+
+    def knows(self, path: str) -> bool:
+        """Tell whether there is something at ``path`` that Git does not ignore.
+
+        Raises:
+            SourceError: Git cannot tell.
+        """
+        # What is in the commit need not wait for the look at the work tree.
+        return self._objects.get(f"HEAD:./{path}") is not None or super().knows(path)
+
+    def _name(self) -> str | None:
+        return self._status.commit
+
+    def _dirty(self) -> tuple[str, ...]:
+        return self._status.dirty
+
+    @cached_property
+    def _tree(self) -> Tree:
+        return Tree(self._objects, self._root, self._status.entries, self._status.identify)
+
+    def _on_disk(self, path: str, limit: int) -> bytes:
+        return self._status.read(path, limit)
+
+    def _has_folder(self, folder: str) -> bool:
+        return Path(self._folder, folder).is_dir()
+
+    def _leads_to_file(self, link: str) -> bool:
+        return Path(self._folder, link).is_file()
+
+
+class _Commit:
+    """What a commit's object says: ``at`` is in microseconds since the epoch."""
+
+    def __init__(self, found: Object) -> None:
+        self.id = found.id
+        head = found.content.partition(b"\n\n")[0]
+        self.tree = head.split(maxsplit=2)[1].decode()
+        encoding = _ENCODING.search(head)
+        author, committed = _AUTHOR.search(head), _COMMITTED.search(head)
+        name, mail = (
+            (_said(part.strip(), encoding) for part in author.groups()) if author else ("", "")
+        )
+        self.author = f"{name} <{mail}>"
+        self.at = int(committed[1]) * SECOND if committed else 0
+
+
+def _said(text: bytes, encoding: re.Match[bytes] | None) -> str:
     try:
-        mode = os.lstat(path).st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        return Kind.ABSENT if listed is Kind.ABSENT else None
-    except OSError as error:
-        raise SourceError(f"{path!r} cannot be read: {error.strerror}") from None
-    if stat.S_ISLNK(mode):
-        return Kind.LINK
-    return Kind.FILE if stat.S_ISREG(mode) else None
-
-
-def _command(arguments: tuple[str, ...]) -> list[str]:
-    unset = [f"-u{name}" for name in _ELSEWHERE if name in os.environ]
-    return [*(["env", *unset] if unset else []), *_GIT, *arguments]
-
-
-def _run(folder: str, *arguments: str) -> tuple[int, bytes, str]:
-    """Ask Git in ``folder``: exit status, output, and what it said on standard error."""
-    status, output, said = _git(folder).execute(
-        _command(arguments),
-        with_extended_output=True,
-        with_exceptions=False,
-        stdout_as_string=False,
-        strip_newline_in_stdout=False,
-    )
-    return status, output, said
-
-
-def _ask(folder: str, *arguments: str) -> bytes:
-    status, output, said = _run(folder, *arguments)
-    _check(folder, status, said)
-    return output
-
-
-def _git(folder: str) -> Git:
-    from git import Git  # noqa: PLC0415  (83 ms that a folder outside Git need not pay)
-
-    return Git(folder)
-
-
-def _check(folder: str, status: int, said: str) -> None:
-    if "safe.directory" in said:
-        command = f"git config --global --add safe.directory {shlex.quote(folder)}"
-        raise SourceError(f"Git does not trust {folder!r}, another user's; if you do: {command}")
-    # Git only warns of a folder it may not read, and lists the rest as if it were everything.
-    if status or "could not open directory" in said:
-        lines = [line for line in said.splitlines() if line.startswith(("fatal:", "warning:"))]
-        raise SourceError(f"Git cannot read {folder!r}: {(lines or [said.strip()])[-1]}")
-
-
-def _text(output: bytes) -> str:
-    return os.fsdecode(output)
-
-
-def _fields(output: bytes) -> list[str]:
-    return [_text(field) for field in output.split(b"\0") if field]
-
-
-def _stream(pipe: BufferedReader) -> Iterator[str]:
-    rest = b""
-    while chunk := pipe.read1(1 << 16):
-        *whole, rest = (rest + chunk).split(b"\0")
-        yield from map(_text, whole)
+        return text.decode(encoding[1].decode() if encoding else "utf-8")
+    except (LookupError, UnicodeDecodeError):
+        return os.fsdecode(text)

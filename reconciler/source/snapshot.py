@@ -60,6 +60,17 @@ def read(folder: str, path: str, limit: int) -> tuple[int, bytes]:
         SourceError: it cannot be read, is not a regular file, is longer than ``limit`` bytes, or
             only stands for a file that Git LFS keeps elsewhere.
     """
+    mode, size, content = load(folder, path, limit)
+    check(path, content, size, limit)
+    return mode, content
+
+
+def load(folder: str, path: str, limit: int) -> tuple[int, int, bytes]:
+    """Read a regular file whatever it holds: its mode, its size, and its bytes up to the limit.
+
+    Raises:
+        SourceError: it cannot be read or is not a regular file.
+    """
     try:
         # O_NONBLOCK so that a file replaced by a pipe since it was listed is refused, not awaited.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -70,10 +81,21 @@ def read(folder: str, path: str, limit: int) -> tuple[int, bytes]:
             content = b"" if status.st_size > limit else file.read(limit + 1)
     except OSError as error:
         raise SourceError(f"{path!r} cannot be read: {error.strerror}") from None
-    if max(status.st_size, len(content)) > limit:
+    mode = EXECUTABLE if status.st_mode & stat.S_IXUSR else PLAIN
+    return mode, max(status.st_size, len(content)), content
+
+
+def check(path: str, content: bytes, size: int, limit: int) -> None:
+    """Refuse content that nobody should take for the file.
+
+    Raises:
+        SourceError: it is longer than ``limit`` bytes, or only stands for a file that Git LFS keeps
+            elsewhere.
+    """
+    if size > limit:
         raise SourceError(
             f"more than {LIMIT >> 20} MiB, reached at {path!r}; keep data in a datastore"
         )
     if content.startswith(_LFS_POINTER):
-        raise SourceError(f"{path!r} is only a pointer of Git LFS; run: git lfs pull")
-    return EXECUTABLE if status.st_mode & stat.S_IXUSR else PLAIN, content
+        text = f"{path!r} is kept by Git LFS, so its content is not here"
+        raise SourceError(f"{text}; commit the file itself, or keep it in a datastore")

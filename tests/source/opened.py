@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.live import Provenance
-from reconciler.source.git import GitSource, open_source
+from reconciler.source.git import WorkTreeSource, open_source
 from tests.source.repositories import WHO, Repository, steady
 
 
@@ -21,7 +21,7 @@ def repository(tmp_path):
 
 def opened(repository, folder=""):
     source = open_source(str(repository.folder / folder))
-    assert isinstance(source, GitSource)
+    assert isinstance(source, WorkTreeSource)
     return source
 
 

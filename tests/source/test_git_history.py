@@ -46,8 +46,8 @@ def test_many_files_are_looked_up_in_one_pass(repository, monkeypatch):
     source = opened(repository)
     asked = []
     monkeypatch.setattr(
-        "reconciler.source.git._command",
-        lambda arguments, real=sys.modules["reconciler.source.git"]._command: (
+        "reconciler.source.history._command",
+        lambda arguments, real=sys.modules["reconciler.source.history"]._command: (
             asked.append(arguments[0]) or real(arguments)
         ),
     )
