@@ -49,8 +49,8 @@ if TYPE_CHECKING:
     )
 
 
-class RegistryReader(Protocol):
-    """The registry as a plan sees it: without any way to write."""
+class LiveReader(Protocol):
+    """What a plan reads of the registry, whether from outside or within a transaction."""
 
     def now(self) -> int:
         """Give the workspace's present instant, the only clock that decisions use."""
@@ -75,9 +75,10 @@ class RegistryReader(Protocol):
     ) -> Live:
         """Read what concerns a part of an owner's objects, in one statement.
 
-        That is: the owner's schedules declared in ``files`` or of these names; all pipelines and
-        datastores (whoever owns them) of these names, of these pipeline ids, declared by the owner
-        in ``files``, or bound by those schedules; and what of all that is lost.
+        That is: the owner's schedules declared in ``files``; everybody's schedules of these names;
+        all pipelines and datastores (whoever owns them) of these names, of these pipeline ids,
+        declared by the owner in ``files``, or bound by those schedules; and what of the owner's is
+        lost of all that.
         """
         ...
 
@@ -86,6 +87,10 @@ class RegistryReader(Protocol):
     ) -> tuple[str, ...]:
         """Name the files whose declarations refer to one of these objects, sorted."""
         ...
+
+
+class RegistryReader(LiveReader, Protocol):
+    """The registry as a plan sees it: without any way to write."""
 
     def declarations(self, owner: Owner) -> tuple[Declaration, ...]:
         """List what an owner applied last, sorted by kind and name."""
@@ -120,20 +125,15 @@ class RegistryReader(Protocol):
         ...
 
 
-class RegistryTransaction(Protocol):
+class RegistryTransaction(LiveReader, Protocol):
     """Writes that become visible together, or not at all.
+
+    It reads what it has written, and nobody else can write meanwhile; ``now`` is the instant that
+    it writes with.
 
     Raises (every method that takes ``revision``):
         StalePlan: the object is no longer at that revision.
     """
-
-    def now(self) -> int:
-        """Give the instant this transaction writes with."""
-        ...
-
-    def live(self) -> Live:
-        """Read everything as this transaction sees it; nobody else can write meanwhile."""
-        ...
 
     def publish(  # noqa: PLR0913  (a row's worth of facts, all by keyword)
         self,
@@ -226,11 +226,12 @@ class RegistryTransaction(Protocol):
         """Return the experiment, created on first use."""
         ...
 
-    def claim(self, kind: str, key: str, revision: int, owner: Owner) -> None:
+    def claim(self, kind: str, key: str, revision: int, owner: Owner) -> int:
         """Make an object the owner's: a schedule by id, a datastore or a pipeline by name.
 
-        ``revision`` is that of a pipeline's newest version; all versions change hands. What
-        another owner declared of the object is forgotten.
+        ``revision`` is that of a pipeline's version in use (its newest Active one, else its newest);
+        all versions change hands. What another owner declared of the object is forgotten. Returns
+        the object's revision after it.
         """
         ...
 

@@ -47,6 +47,7 @@ __all__ = [
     "Outcome",
     "Owner",
     "OwnerRecord",
+    "Pin",
     "Poll",
     "Provenance",
     "PublishedPipeline",
@@ -158,25 +159,35 @@ class Folder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """A pipeline as its owner declared it last: content, manifest, and code folder if any."""
+
+    digest: str
+    file: str
+    code: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Glance:
     """What an incremental plan must know of the last apply, read without reading the objects.
 
-    ``folders`` and each ``code`` (folder, file of the pipeline's manifest) are as they were
-    applied. ``unsettled`` are the files of own objects that were touched since, are held or lost.
-    ``owned`` counts the owner's schedules, ``active`` the Active ones, ``declared`` all its
-    declarations by kind; ``expected`` is what ``owned`` was right after the apply. ``outside`` is
-    a digest over all pipelines and datastores that are not the owner's, ``outside_then`` what it
-    was at the apply.
+    ``folders`` are as they were applied, ``pipelines`` (by name) and ``datastores`` (name to file
+    of the manifest) all that were declared, ``schedules`` how many were. ``unsettled`` are the
+    files of own declarations whose live object was touched since, is held or is lost. ``owned``
+    counts the owner's schedules, ``active`` the Active ones; ``expected`` is what ``owned`` was
+    right after the apply. ``outside`` is a digest over all pipelines and datastores that are not
+    the owner's, ``outside_then`` what it was at the apply.
     """
 
     record: OwnerRecord
     folders: Mapping[str, Folder]
-    code: tuple[tuple[str, str], ...]
+    pipelines: Mapping[str, Pin]
+    datastores: Mapping[str, str]
+    schedules: int
     unsettled: tuple[str, ...]
     owned: int
     expected: int
     active: int
-    declared: Mapping[str, int]
     outside: str
     outside_then: str
 
