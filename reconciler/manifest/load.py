@@ -92,21 +92,26 @@ class Loaded:
     problems: tuple[Problem, ...]
 
 
-def load(documents: Iterable[Document], composition: Composition | None = None) -> Loaded:
+def load(
+    documents: Iterable[Document], composition: Composition | None = None, *, part: bool = False
+) -> Loaded:
     """Read manifests; the order of ``documents`` does not matter.
 
     With a ``composition`` they say what its target makes of them, and its problems are told too.
+    ``part`` says that these are not all, so that an override may name what is not among them.
     """
     collecting = gc.isenabled()
     gc.disable()  # a bulk load makes no garbage worth looking for; it halves the time
     try:
-        return _load(documents, composition)
+        return _load(documents, composition, part=part)
     finally:
         if collecting:
             gc.enable()
 
 
-def _load(documents: Iterable[Document], composition: Composition | None) -> Loaded:
+def _load(
+    documents: Iterable[Document], composition: Composition | None, *, part: bool
+) -> Loaded:
     found: dict[str, dict[str, Declared[Any]]] = {kind: {} for kind in KINDS}
     problems: list[Problem] = []
     broken: set[tuple[str, str]] = set()
@@ -127,13 +132,13 @@ def _load(documents: Iterable[Document], composition: Composition | None) -> Loa
             declared = Declared(value, file, tree, layers)
             first = found[kind].setdefault(value.name, declared)
             if first is not declared:
-                place = "{}:{}:{}".format(*first.at("name"))
+                place = "{}:{}:{}".format(*_named(first))
                 message = f"{kind} {shown(value.name)} is already declared at {place}; rename one"
-                wrong.append(declared.problem(message, "name"))
+                wrong.append(Problem(*_named(declared), message))
         problems += _some(file, wrong)
     if composition is not None:
-        problems += _some(FILE, [*composition.problems, *shared.problems()])
-        if not problems:
+        problems += _some(FILE, [*composition.problems, *shared.problems(composition.problems)])
+        if not problems and not part:
             problems += _some(FILE, [*composition.unmatched(found)])
     return Loaded(
         schedules=dict(sorted(found[Schedule.KIND].items())),
@@ -142,6 +147,14 @@ def _load(documents: Iterable[Document], composition: Composition | None) -> Loa
         broken=frozenset(broken),
         problems=tuple(sorted(problems)),
     )
+
+
+def _named(declared: Declared[Any]) -> tuple[str, int, int]:
+    """Give the place of a name; where a variable is the name, that of the document."""
+    file, line, column = declared.at("name")
+    if file == declared.file:
+        return file, line, column
+    return declared.file, declared.line, declared.column
 
 
 class _Shared:
@@ -160,9 +173,15 @@ class _Shared:
             else:
                 yield problem
 
-    def problems(self) -> Iterator[Problem]:
-        """Give each with the first object that has it and the number of others."""
+    def problems(self, known: Iterable[Problem]) -> Iterator[Problem]:
+        """Give each with the first object that has it and the number of others.
+
+        What a variable without a value is, is not known, so nothing more is said where one stands.
+        """
+        places = {(problem.line, problem.column) for problem in known}
         for problem, (owner, count) in self._told.items():
+            if (problem.line, problem.column) in places:
+                continue
             others = f" and {count - 1:,} more" if count > 1 else ""
             yield replace(problem, message=f"{problem.message} (for {owner}{others})")
 

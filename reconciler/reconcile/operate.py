@@ -15,7 +15,7 @@ from reconciler.live import DisabledBy, Hold, Provenance
 from reconciler.pipeline import ParameterType, Pipeline
 from reconciler.plan.bind import label
 from reconciler.plan.spec import spec_text, spec_value
-from reconciler.reconcile.apply import rearm
+from reconciler.reconcile.write import rearm
 from reconciler.reconcile.arm import arming, passed_over
 from reconciler.run import Run, RunState
 from reconciler.schedule import DatastoreChange, Schedule, Status

@@ -1,49 +1,70 @@
-"""From a source to the desired side of a plan."""
+"""From a source to the desired side of a plan, and to the plan."""
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from reconciler import __version__
 from reconciler.errors import ManifestError, NotFound, SourceError
-from reconciler.live import CodeTree, Live, Owner, Provenance
+from reconciler.live import CodeTree, Live, Owner, OwnerRecord, Provenance
 from reconciler.manifest.compose import compose
 from reconciler.manifest.load import load
-from reconciler.manifest.project import load_project
+from reconciler.manifest.project import Project, load_project
 from reconciler.plan.build import build_plan
 from reconciler.plan.check import problems
-from reconciler.plan.desired import Desired
+from reconciler.plan.desired import Desired, Kept
+from reconciler.reconcile.files import Look, with_files
+from reconciler.reconcile.footing import footing
+from reconciler.reconcile.narrow import Part, narrow
 from reconciler.source.base import Source, SourceState
 
 if TYPE_CHECKING:
     from reconciler.errors import Problem
     from reconciler.manifest.load import Declared, Loaded
-    from reconciler.manifest.project import Project
     from reconciler.pipeline import Pipeline
     from reconciler.plan.change import Plan
     from reconciler.schedule import Datastore
+    from reconciler.workspace.base import LiveReader
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """One state of a project, read whole: what it declares, with the code it refers to.
+    """One state of a project, with the code it refers to and the live side it was read against.
 
-    ``live`` is the state of the workspace that its references were checked against.
+    ``part`` is None where the project was read whole, else what an incremental reading found.
     """
 
+    project: Project
     desired: Desired
     live: Live
     code: Mapping[str, CodeTree]
     source: Source
     state: SourceState
+    part: Part | None = None
+
+    @property
+    def record(self) -> OwnerRecord | None:
+        """What the registry knows of the owner; None before a first apply."""
+        owner = self.desired.owner
+        return next((record for record in self.live.owners if record.owner == owner), None)
 
     def provenance(self, file: str | None, line: int | None) -> Provenance:
         """Tell where the object declared at that place comes from."""
         if file is None:
             return Provenance()
         return replace(self.source.provenance([file])[file], file=file, line=line)
+
+    def code_folders(self) -> Mapping[str, str]:
+        """Give the code folder, within the project, of each pipeline that was read and has one."""
+        return {
+            name: posixpath.normpath(_beside(declared, declared.value.code))
+            for name, declared in self.desired.pipelines.items()
+            if declared.value.code is not None
+        }
 
 
 def read_project(source: Source) -> Project:
@@ -76,32 +97,70 @@ def choose_target(project: Project, target: str | None) -> str:
     return target
 
 
-def load_target(source: Source, project: Project, target: str | None) -> Loaded:
-    """Load what the project declares for one target; nothing is checked against its workspace.
+def read(  # noqa: PLR0913  (what to read, against what, and how)
+    source: Source,
+    project: Project,
+    target: str,
+    reader: LiveReader,
+    *,
+    adopt: frozenset[str] = frozenset(),
+    full: bool = True,
+) -> Reading:
+    """Read and check what the project declares for a target.
 
-    None is any target, where they do not differ in what is declared.
-
-    Raises:
-        NotFound: no target was named, and they differ.
-        SourceError: the source is not complete, so nothing can be concluded from it.
-    """
-    if target is None and not project.targets_differ:
-        target = min(project.targets)
-    target = choose_target(project, target)
-    return load(source.manifests(project.includes(target)), compose(project, target))
-
-
-def read(source: Source, project: Project, target: str, live: Live) -> Reading:
-    """Read and check everything the project declares for a target.
+    Without ``full`` only what can have changed since the last apply is read, where that can be
+    told; the plan is the same.
 
     Raises:
         ManifestError: with every problem in every file.
         SourceError: the source is not complete, so nothing can be concluded from it.
     """
-    loaded = load_target(source, project, target)
+    owner = Owner(project.project, target)
+    composition = compose(project, target)
+    include, terms = project.includes(target), project.terms(target)
+    if not full:
+        part = narrow(source, composition, include, terms, owner, reader)
+        if part is not None:
+            reading = _reading(source, project, owner, part.loaded, part.live, part.kept, adopt)
+            if not isinstance(reading, list):
+                return replace(reading, part=part)
+    loaded = load(source.manifests(include), composition)
+    reading = _reading(source, project, owner, loaded, reader.live(), Kept(), adopt)
+    if isinstance(reading, list):
+        raise ManifestError(reading)
+    return reading
+
+
+def again(reading: Reading, reader: LiveReader) -> Reading:
+    """Read the same state of the project against what the workspace is now.
+
+    Raises:
+        ManifestError: it does not fit any more.
+    """
+    desired = reading.desired
+    if reading.part is not None:
+        project, target = reading.project, desired.owner.target
+        return read(reading.source, project, target, reader, adopt=desired.adopt, full=False)
+    live = reader.live()
+    found = problems(desired, live)
+    if found:
+        raise ManifestError(found)
+    return replace(reading, live=live)
+
+
+def _reading(  # noqa: PLR0913, PLR0917  (all that makes one)
+    source: Source,
+    project: Project,
+    owner: Owner,
+    loaded: Loaded,
+    live: Live,
+    kept: Kept,
+    adopt: frozenset[str],
+) -> Reading | list[Problem]:
+    """Put a reading together and check it; gives the problems where there are any."""
     trees, missing = _snapshot(source, loaded)
     desired = Desired(
-        owner=Owner(project.project, target),
+        owner=owner,
         schedules=loaded.schedules,
         pipelines=loaded.pipelines,
         datastores={
@@ -109,11 +168,19 @@ def read(source: Source, project: Project, target: str, live: Live) -> Reading:
             for name, declared in loaded.datastores.items()
         },
         code_digests={name: tree.digest for name, tree in trees.items()},
+        terms=project.terms(owner.target),
+        adopt=adopt,
+        kept=kept,
     )
     found = [*loaded.problems, *missing, *problems(desired, live, loaded.broken)]
-    if found:
-        raise ManifestError(found)
-    return Reading(desired=desired, live=live, code=trees, source=source, state=source.state())
+    return found or Reading(
+        project=project,
+        desired=desired,
+        live=live,
+        code=trees,
+        source=source,
+        state=source.state(),
+    )
 
 
 def _snapshot(source: Source, loaded: Loaded) -> tuple[dict[str, CodeTree], list[Problem]]:
@@ -146,12 +213,22 @@ def absolute(store: Datastore, folder: str) -> Datastore:
     return replace(store, url="file://" + quote(folder) + "".join(f"/{part}" for part in parts))
 
 
-def plan(reading: Reading, workspace: str) -> Plan:
-    """Compare a project with the workspace it was read against; ``workspace`` is its URL."""
-    return build_plan(
+def plan(
+    reading: Reading, workspace: str, as_of: int, look: Look = lambda _url, _path: None
+) -> Plan:
+    """Compare a project with the workspace it was read against.
+
+    ``workspace`` is its URL, ``as_of`` the instant that "now" means, ``look`` lists a directory of
+    a datastore by URL and path, or gives None where it cannot be seen.
+    """
+    made = build_plan(
         reading.desired,
         reading.live,
         workspace=workspace,
+        as_of=as_of,
+        tool=__version__,
         commit=reading.state.commit,
         dirty=reading.state.dirty,
+        further=footing(reading.source, reading.record),
     )
+    return with_files(made, reading.desired, reading.live, look)

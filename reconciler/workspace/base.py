@@ -229,9 +229,9 @@ class RegistryTransaction(LiveReader, Protocol):
     def claim(self, kind: str, key: str, revision: int, owner: Owner) -> int:
         """Make an object the owner's: a schedule by id, a datastore or a pipeline by name.
 
-        ``revision`` is that of a pipeline's version in use (its newest Active one, else its newest);
-        all versions change hands. What another owner declared of the object is forgotten. Returns
-        the object's revision after it.
+        ``revision`` is that of a pipeline's version in use: its newest Active one, else its
+        newest; all versions change hands. What another owner declared of the object is forgotten.
+        Returns the object's revision after it.
         """
         ...
 
