@@ -196,6 +196,17 @@ def open_datastore(ledger: Ledger, name: str) -> DatastoreReader:
     return LocalDatastore(from_data(Datastore, json.loads(registered.spec)).url)
 
 
+def names_in(url: str, path: str) -> tuple[bytes, ...] | None:
+    """Name the files in a directory of a datastore; None where it cannot be seen from here."""
+    from reconciler.datastore.local import LocalDatastore  # noqa: PLC0415
+    from reconciler.errors import DatastoreError  # noqa: PLC0415  (only here)
+
+    try:
+        return tuple(LocalDatastore(url).list(path).files)
+    except DatastoreError:
+        return None
+
+
 def open_executor(workspace: Workspace) -> Executor:
     """Open the executor that runs steps on this machine."""
     from reconciler.executor.local import LocalExecutor  # noqa: PLC0415

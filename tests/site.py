@@ -9,7 +9,7 @@ from reconciler.clock import FixedClock, parse_instant
 from reconciler.datastore.local import LocalDatastore
 from reconciler.executor.local import LocalExecutor
 from reconciler.plan.spec import spec_value
-from reconciler.reconcile.apply import apply_plan
+from reconciler.reconcile.apply import apply_plan, refuse
 from reconciler.reconcile.read import plan, read, read_project
 from reconciler.run import RunState
 from reconciler.runner.compose import Composer
@@ -92,8 +92,9 @@ class Site:
     def apply(self, **files):
         self.write(**files)
         source = open_source(str(self.project))
-        reading = read(source, read_project(source), "dev", self.registry.live())
-        made = plan(reading, "ws")
+        reading = read(source, read_project(source), "dev", self.registry)
+        made = plan(reading, "ws", self.clock.now())
+        refuse(made)
         apply_plan(made, reading, self.registry)
         return made
 

@@ -2,57 +2,90 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import socket
 import sys
+from dataclasses import replace
+from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING
 
 import click
 
-from reconciler.cli.plan import show
+from reconciler import __version__
+from reconciler.cli.planning import Asked, Planned, make_plan, planning, show
 from reconciler.cli.say import document
-from reconciler.cli.scope import Scope, make_plan, output, scoped
-from reconciler.errors import ReconcilerError
+from reconciler.cli.scope import Scope, output, scoped
+from reconciler.errors import PlanFileError, ReconcilerError, StalePlan
 from reconciler.plan.change import Action
-from reconciler.plan.codec import plan_data
-from reconciler.reconcile.apply import apply_plan, refuse
+from reconciler.plan.codec import approval_digest, plan_data, read_plan
+from reconciler.plan.compare import difference
+from reconciler.reconcile.apply import How, apply_plan, refuse
+from reconciler.reconcile.record import outdated
 from reconciler.workspace.records import WatchState
 
 if TYPE_CHECKING:
-    from reconciler.cli.scope import Address, Planned
+    from reconciler.cli.scope import Address
     from reconciler.plan.change import Plan
     from reconciler.settings import Workspace
 
 # Fewer changes are written before anyone could read a bar.
 _WORTH_A_BAR = 200
 _LOOK_AGAIN = 0.2
+_AGAIN = "make a new one: reconciler plan --out"
 
 
 @click.command("apply")
+@click.argument("file", required=False, metavar="[PLAN]")
+@click.option("--commit", metavar="COMMIT", help="Apply this commit, not the files as they lie.")
+@click.option(
+    "--approve",
+    metavar="DIGEST|FILE",
+    help="Apply only what was reviewed: the approval digest of a plan, or a saved plan.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option("--allow-dirty", is_flag=True, help="Apply files that are not committed.")
-@click.option("--allow-empty", is_flag=True, help="Apply a project that declares nothing.")
 @click.option("--wait", is_flag=True, help="Wait until new watches know what is there already.")
 @output
+@planning
 @scoped
 def command(  # noqa: PLR0913  (its options)
-    scope: Scope, *, as_json: bool, yes: bool, allow_dirty: bool, allow_empty: bool, wait: bool
+    scope: Scope,
+    *,
+    asked: Asked,
+    as_json: bool,
+    file: str | None,
+    commit: str | None,
+    approve: str | None,
+    yes: bool,
+    wait: bool,
 ) -> int:
     """Make the workspace as declared: show the plan, ask, and carry it out as a whole.
 
-    Exits 3 when a guard blocks the plan and 4 when the workspace moved since it was made.
+    With a saved PLAN exactly that is carried out, if it still holds. Exits 3 when a guard blocks
+    the plan and 4 when it is not the reviewed one any more.
     """
-    planned = make_plan(scope)
+    if file is not None and (commit or approve):
+        raise click.UsageError(
+            "A saved plan says itself which commit it is of; leave out the rest."
+        )
+    if file is not None:
+        planned = _saved(scope, file, asked)
+    else:
+        planned = make_plan(scope, scope.source(commit), asked)
     plan, address = planned.plan, planned.address
     if not as_json:
         show(plan)
-    refuse(plan, allow_dirty=allow_dirty, allow_empty=allow_empty)
-    if plan.changes:
-        if not yes and not _confirmed(asks=not as_json):
-            click.echo("Nothing was applied.")
-            return 1
+    if approve is not None:
+        _approved(plan, approve)
+    refuse(plan, asked.allowed)
+    if plan.changes and not (yes or file or approve) and not _confirmed(asks=not as_json):
+        click.echo("Nothing was applied.")
+        return 1
+    if plan.changes or outdated(planned.reading):
         _carry_out(planned)
     if as_json:
-        document({**plan_data(plan), "applied": bool(plan.changes)})
+        document({**plan_data(plan), "applied": bool(plan.changes), "results": _results(plan)})
     else:
         click.echo(_done(plan))
     if plan.changes and not address.has_runner():
@@ -60,6 +93,63 @@ def command(  # noqa: PLR0913  (its options)
     if wait:
         _wait(address.open(), address)
     return 0
+
+
+def _saved(scope: Scope, file: str, asked: Asked) -> Planned:
+    """Plan anew what a saved plan says, and make sure that it is still the same.
+
+    Raises:
+        PlanFileError: the file is not such a plan, or of another version, target or workspace.
+        StalePlan: the workspace or the files moved since.
+    """
+    reviewed = read_plan(Path(file).read_text(encoding="utf-8"), file)
+    if reviewed.tool != __version__:
+        text = f"{file} was made by reconciler {reviewed.tool}, this is {__version__}"
+        raise PlanFileError(f"{text}; {_AGAIN} {file}")
+    here = scope.source()
+    if not reviewed.dirty and here.state().commit != reviewed.commit:
+        here = scope.source(reviewed.commit)
+    scope = Scope(scope.folder, scope.target or reviewed.owner.target, scope.workspace)
+    planned = make_plan(scope, here, replace(asked, adopt=_adopted(reviewed)))
+    for what, was, now in (
+        ("project", reviewed.owner.project, planned.plan.owner.project),
+        ("target", reviewed.owner.target, planned.plan.owner.target),
+        ("workspace", reviewed.workspace, planned.plan.workspace),
+    ):
+        if was != now:
+            raise PlanFileError(f"{file} is a plan of {what} '{was}', this is '{now}'")
+    if planned.plan.commit != reviewed.commit:
+        was, now = str(reviewed.commit)[:12], str(planned.plan.commit)[:12]
+        text = f"{file} was made of uncommitted files on commit {was}, this is {now}"
+        raise StalePlan(f"{text}; {_AGAIN} {file}")
+    if approval_digest(planned.plan) != approval_digest(reviewed):
+        told = "; ".join(difference(reviewed, planned.plan))
+        raise StalePlan(f"{file} is stale: {told}; {_AGAIN} {file}")
+    return planned
+
+
+def _adopted(plan: Plan) -> frozenset[str]:
+    return frozenset(c.address for c in plan.changes if c.action is Action.ADOPT)
+
+
+def _approved(plan: Plan, approve: str) -> None:
+    """Make sure that the plan is the one that was reviewed.
+
+    Raises:
+        PlanFileError: ``approve`` is a file, but no saved plan.
+        StalePlan: it is not; with a saved plan the message says where they differ.
+    """
+    present = approval_digest(plan)
+    if not Path(approve).is_file():
+        if approve != present:
+            text = f"the approved plan is {approve}, this one is {present}"
+            raise StalePlan(f"{text}; review the plan above and approve it anew")
+        return
+    reviewed = read_plan(Path(approve).read_text(encoding="utf-8"), approve)
+    if approval_digest(reviewed) != present:
+        for line in difference(reviewed, plan):
+            click.echo(line, err=True)
+        raise StalePlan("this is not the approved plan; review it and approve it anew")
 
 
 def _confirmed(*, asks: bool) -> bool:
@@ -71,15 +161,24 @@ def _confirmed(*, asks: bool) -> bool:
 def _carry_out(planned: Planned) -> None:
     plan = planned.plan
     registry = planned.address.open(create=True).registry
+    actor = f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()})"
     if len(plan.changes) < _WORTH_A_BAR or not sys.stderr.isatty():
-        apply_plan(plan, planned.reading, registry)
+        apply_plan(plan, planned.reading, registry, How(actor=actor))
         return
     from rich.console import Console  # noqa: PLC0415  (rich is slow to import)
     from rich.progress import Progress  # noqa: PLC0415  (the same)
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Applying", total=len(plan.changes))
-        apply_plan(plan, planned.reading, registry, lambda _: progress.advance(task))
+        how = How(actor=actor, done=lambda _: progress.advance(task))
+        apply_plan(plan, planned.reading, registry, how)
+
+
+def _results(plan: Plan) -> list[dict[str, str]]:
+    return [
+        {"address": change.address, "action": change.action.value, "result": "applied"}
+        for change in plan.changes
+    ]
 
 
 def _done(plan: Plan) -> str:
@@ -89,9 +188,12 @@ def _done(plan: Plan) -> str:
         "added": plan.count(Action.CREATE),
         "changed": plan.count(Action.UPDATE, Action.ENABLE),
         "disabled": plan.count(Action.DISABLE),
+        "adopted": plan.count(Action.ADOPT),
+        "renamed": plan.count(Action.RENAME),
         "removed": plan.count(Action.REMOVE),
     }
-    counts = [f"{count} {word}" for word, count in words.items() if count or word != "removed"]
+    always = {"added", "changed", "disabled"}
+    counts = [f"{count} {word}" for word, count in words.items() if count or word in always]
     return f"Applied: {', '.join(counts)}, {plan.unchanged} unchanged."
 
 

@@ -2,47 +2,46 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 
 from reconciler.cli.group import say_error
-from reconciler.cli.scope import Scope, make_plan, output, scoped
+from reconciler.cli.planning import Asked, forms, make_plan, planning, tell
+from reconciler.cli.scope import Scope, scoped
 from reconciler.errors import Refused
 from reconciler.plan.codec import plan_json
-from reconciler.plan.render import plan_text
 
-if TYPE_CHECKING:
-    from reconciler.plan.change import Plan
-
-_COLOURS = {"+": "green", "~": "yellow", "-": "red", "Blocked:": "red"}
-_MARK = re.compile(r"(?:[+~-]|Blocked:)(?= )")
 CHANGES = 2
 
 
 @click.command("plan")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
-@output
+@click.option("--ref", metavar="COMMIT", help="Plan this commit instead of the files as they lie.")
+@click.option("--out", metavar="FILE", help="Save the plan, for `reconciler apply FILE`.")
+@planning
+@forms
 @scoped
-def command(scope: Scope, *, as_json: bool, detailed_exitcode: bool) -> int:
-    """Show what an apply would change, field by field. Changes nothing.
+def command(  # noqa: PLR0913  (its options)
+    scope: Scope,
+    *,
+    asked: Asked,
+    forms: dict[str, str],
+    detailed_exitcode: bool,
+    ref: str | None,
+    out: str | None,
+) -> int:
+    """Show what an apply would change, field by field and fire by fire. Changes nothing.
 
     Exits 0, 1 on an error and 3 when a guard blocks the plan.
     """
-    plan = make_plan(scope).plan
-    if as_json:
-        click.echo(plan_json(plan), nl=False)
-    else:
-        show(plan)
-    if plan.refusals:
-        say_error(f"blocked: {'; '.join(plan.refusals)}")
+    planned = make_plan(scope, scope.source(ref), asked)
+    plan = planned.plan
+    tell(planned, forms)
+    if out is not None:
+        Path(out).write_text(plan_json(plan), encoding="utf-8")
+    blocking = plan.blocking(asked.allowed)
+    if blocking:
+        say_error("; ".join(guard.message for guard in blocking), "blocked")
         return Refused.exit_code
     return CHANGES if detailed_exitcode and plan.changes else 0
-
-
-def show(plan: Plan) -> None:
-    """Print a plan, each change in the colour of its sign."""
-    for line in plan_text(plan).splitlines():
-        mark = _MARK.match(line)
-        click.echo(click.style(line, fg=_COLOURS[mark[0]]) if mark else line)

@@ -11,13 +11,13 @@ import click
 
 from reconciler import settings
 from reconciler.errors import NotFound, SourceError
-from reconciler.plan.change import Plan
-from reconciler.reconcile.read import Reading, choose_target, plan, read, read_project
+from reconciler.reconcile.read import choose_target, read, read_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reconciler.manifest.project import Project
+    from reconciler.reconcile.read import Reading
     from reconciler.source.base import Source
     from reconciler.workspace.base import RegistryReader
 
@@ -58,12 +58,14 @@ class Scope:
     target: str | None
     workspace: str | None
 
-    def source(self) -> Source:
-        """Open the project with its Git history.
+    def source(self, commit: str | None = None) -> Source:
+        """Open the project with its Git history, as it lies here or as it was at a commit.
 
         Raises:
-            SourceError: there is no project here.
+            SourceError: there is no project here, or no such commit.
         """
+        if commit is not None:
+            return settings.open_commit(self.folder or ".", commit)
         return settings.open_source(self.folder or ".")
 
     def files(self) -> Source:
@@ -107,30 +109,6 @@ class Scope:
         return settings.open_workspace(address.url, address.base, read_only=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A plan with what it was made from."""
-
-    plan: Plan
-    reading: Reading
-    address: Address
-
-
-def make_plan(scope: Scope) -> Planned:
-    """Read the project and compare it with its workspace; writes nothing.
-
-    Raises:
-        ManifestError: with every problem in every file.
-    """
-    source = scope.source()
-    project = read_project(source)
-    target = choose_target(project, scope.target)
-    address = scope.address_in(source, project)
-    reader = address.reader()
-    reading = read(source, project, target, reader.live())
-    return Planned(plan(reading, address.url), reading, address)
-
-
 def check(scope: Scope) -> Reading:
     """Read and check the project for the chosen target, or for all of them; writes nothing.
 
@@ -144,7 +122,7 @@ def check(scope: Scope) -> Reading:
     for name in names:
         url = scope.workspace or project.targets[name].workspace
         base = "." if scope.workspace else source.folder
-        reading = read(source, project, name, settings.open_reader(url, base).live())
+        reading = read(source, project, name, settings.open_reader(url, base))
     return reading
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from reconciler import __version__
 from reconciler.live import DisabledBy, Live
+from reconciler.manifest.compose import compose
 from reconciler.manifest.load import Loaded, load
 from reconciler.manifest.terms import OnMissing
 from reconciler.plan.change import Kind
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from reconciler.live import Owner
     from reconciler.manifest.compose import Composition
-    from reconciler.manifest.terms import Terms
+    from reconciler.manifest.project import Project
     from reconciler.source.base import Source
     from reconciler.workspace.base import LiveReader
     from reconciler.workspace.records import Glance
@@ -58,23 +59,18 @@ def inputs_digest(source: Source, target: str) -> str:
     return hashlib.sha256(json.dumps(shared).encode()).hexdigest()
 
 
-def narrow(  # noqa: PLR0913, PLR0917  (the project's side and the workspace's)
-    source: Source,
-    composition: Composition,
-    include: tuple[str, ...],
-    terms: Terms,
-    owner: Owner,
-    reader: LiveReader,
-) -> Part | None:
+def narrow(source: Source, project: Project, owner: Owner, reader: LiveReader) -> Part | None:
     """Read the part of a project that can differ from the workspace; None to read it whole."""
+    target = owner.target
     folders = source.folders()
-    if folders is None or terms.on_missing is OnMissing.KEEP:
+    if folders is None or project.terms(target).on_missing is OnMissing.KEEP:
         return None
+    composition = compose(project, target)
     glance = reader.glance(owner)
-    if glance is None or not _trusted(glance, inputs_digest(source, composition.target)):
+    if glance is None or not _trusted(glance, inputs_digest(source, target)):
         return None
     code = {pin.code for pin in glance.pipelines.values() if pin.code is not None}
-    seen = survey(folders, include, code, glance.folders)
+    seen = survey(folders, project.includes(target), code, glance.folders)
     if not seen.plain:
         return None
     edited = {

@@ -15,8 +15,8 @@ from reconciler.live import DisabledBy, Hold, Provenance
 from reconciler.pipeline import ParameterType, Pipeline
 from reconciler.plan.bind import label
 from reconciler.plan.spec import spec_text, spec_value
-from reconciler.reconcile.write import rearm
 from reconciler.reconcile.arm import arming, passed_over
+from reconciler.reconcile.write import rearm
 from reconciler.run import Run, RunState
 from reconciler.schedule import DatastoreChange, Schedule, Status
 from reconciler.trigger.decide import manual_key

@@ -97,6 +97,21 @@ def choose_target(project: Project, target: str | None) -> str:
     return target
 
 
+def load_target(source: Source, project: Project, target: str | None) -> Loaded:
+    """Load what the project declares for one target; nothing is checked against its workspace.
+
+    None is any target, where they do not differ in what is declared.
+
+    Raises:
+        NotFound: no target was named, and they differ.
+        SourceError: the source is not complete, so nothing can be concluded from it.
+    """
+    if target is None and not project.targets_differ:
+        target = min(project.targets)
+    target = choose_target(project, target)
+    return load(source.manifests(project.includes(target)), compose(project, target))
+
+
 def read(  # noqa: PLR0913  (what to read, against what, and how)
     source: Source,
     project: Project,
@@ -116,15 +131,13 @@ def read(  # noqa: PLR0913  (what to read, against what, and how)
         SourceError: the source is not complete, so nothing can be concluded from it.
     """
     owner = Owner(project.project, target)
-    composition = compose(project, target)
-    include, terms = project.includes(target), project.terms(target)
     if not full:
-        part = narrow(source, composition, include, terms, owner, reader)
+        part = narrow(source, project, owner, reader)
         if part is not None:
             reading = _reading(source, project, owner, part.loaded, part.live, part.kept, adopt)
             if not isinstance(reading, list):
                 return replace(reading, part=part)
-    loaded = load(source.manifests(include), composition)
+    loaded = load_target(source, project, target)
     reading = _reading(source, project, owner, loaded, reader.live(), Kept(), adopt)
     if isinstance(reading, list):
         raise ManifestError(reading)

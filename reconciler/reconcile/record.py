@@ -51,6 +51,20 @@ def record(tx: RegistryTransaction, plan: Plan, reading: Reading) -> None:
     )
 
 
+def outdated(reading: Reading) -> bool:
+    """Tell whether an apply without any change would still leave something behind."""
+    known, desired = reading.record, reading.desired
+    if known is None:
+        return bool(desired.schedules or desired.pipelines or desired.datastores)
+    seen = reading.part.survey if reading.part is not None else None
+    return (
+        known.commit != reading.state.commit
+        or known.inputs != inputs_digest(reading.source, desired.owner.target)
+        or bool(reading.state.dirty)
+        or (seen is not None and bool(seen.folders or seen.gone))
+    )
+
+
 def _after(tx: RegistryTransaction, reading: Reading) -> Live:
     """Read back what was written: its revisions and ids."""
     if reading.part is None:
