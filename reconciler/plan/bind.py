@@ -58,57 +58,68 @@ def label(pipeline: PublishedPipeline) -> str:
     return f"{pipeline.name}@{pipeline.version}"
 
 
-def bind(reference: str, desired: Desired, published: Published) -> Binding | None:
-    """Resolve ``name``, ``name@3``, ``name@latest`` or a published id; None for an unknown one.
+class Bindings:
+    """What the references of one desired side stand for; each is worked out once."""
 
-    A bare name is the declared pipeline if the project declares it, found by its content, so that
-    a revert binds to the old version again; else the newest Active version.
-    """
-    by_id = published.by_id.get(reference)
-    if by_id is not None:
-        return _to_version(by_id)
-    match = _VERSIONED.fullmatch(reference)
-    name = match["name"] if match else reference
-    version = match["version"] if match else None
-    if version is not None and version != "latest":
-        known = published.by_name.get(name, ())
-        return next((_to_version(p) for p in known if p.version == int(version)), None)
-    binding = _declared(name, desired, published)
-    if binding is None:
-        newest = published.newest(name)
-        if newest is None:
+    def __init__(self, desired: Desired, pipelines: Iterable[PublishedPipeline]) -> None:
+        self.published = Published(pipelines)
+        self._desired = desired
+        self._digests: dict[str, str | None] = {}
+        self._found: dict[str, Binding | None] = {}
+
+    def digest(self, name: str) -> str | None:
+        """Give the content digest of a declared pipeline; None where it is not declared."""
+        if name not in self._digests:
+            self._digests[name] = self._desired.digest(name)
+        return self._digests[name]
+
+    def bind(self, reference: str) -> Binding | None:
+        """Resolve ``name``, ``name@3``, ``name@latest`` or a published id; None for an unknown one.
+
+        A bare name is the declared pipeline if the project declares it, found by its content, so
+        that a revert binds to the old version again; else the newest Active version.
+        """
+        if reference not in self._found:
+            self._found[reference] = self._bind(reference)
+        return self._found[reference]
+
+    def _bind(self, reference: str) -> Binding | None:
+        by_id = self.published.by_id.get(reference)
+        if by_id is not None:
+            return _to_version(by_id)
+        match = _VERSIONED.fullmatch(reference)
+        name = match["name"] if match else reference
+        version = match["version"] if match else None
+        if version is not None and version != "latest":
+            known = self.published.by_name.get(name, ())
+            return next((_to_version(p) for p in known if p.version == int(version)), None)
+        binding = self._declared(name)
+        if binding is None:
+            newest = self.published.newest(name)
+            if newest is None:
+                return None
+            binding = _to_version(newest)
+        if version == "latest":
+            return Binding(name=name, pipeline=binding.pipeline, label=f"{name}@latest")
+        return binding
+
+    def _declared(self, name: str) -> Binding | None:
+        """Bind to the pipeline that the project declares; None where it declares none."""
+        digest = self.digest(name)
+        if digest is None:
             return None
-        binding = _to_version(newest)
-    if version == "latest":
-        return Binding(name=name, pipeline=binding.pipeline, label=f"{name}@latest")
-    if binding.published is not None:
+        version = self.published.by_digest.get((name, digest))
+        declared = self._desired.pipelines.get(name)
+        if declared is None:
+            # Kept as it was applied, so its version is there.
+            return None if version is None else _to_version(version)
         return Binding(
             name=name,
-            pipeline=binding.pipeline,
-            label=label(binding.published),
-            published=binding.published,
-            digest=binding.published.digest,
+            pipeline=declared.value,
+            label=f"{name}@new" if version is None else label(version),
+            published=version,
+            digest=digest,
         )
-    return binding
-
-
-def _declared(name: str, desired: Desired, published: Published) -> Binding | None:
-    """Bind to the pipeline that the project declares; None where it declares none."""
-    digest = desired.digest(name)
-    if digest is None:
-        return None
-    version = published.by_digest.get((name, digest))
-    declared = desired.pipelines.get(name)
-    if declared is None:
-        # Kept as it was applied, so its version is there.
-        return None if version is None else _to_version(version)
-    return Binding(
-        name=name,
-        pipeline=declared.value,
-        label=f"{name}@new",
-        published=version,
-        digest=digest,
-    )
 
 
 def _to_version(version: PublishedPipeline) -> Binding:

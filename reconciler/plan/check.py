@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.manifest.terms import OnMissing
 from reconciler.pipeline import ParameterType, Pipeline
-from reconciler.plan.bind import Published, bind, label
+from reconciler.plan.bind import Bindings, label
 from reconciler.schedule import Datastore, DatastoreChange, Status
 
 if TYPE_CHECKING:
@@ -40,9 +40,8 @@ def _problems(
 ) -> Iterator[Problem]:
     known = _Known(desired, live)
     mending = {name for kind, name in broken if kind == Datastore.KIND}
-    datastores = known.datastores | mending
-    for schedule in desired.schedules.values():
-        yield from _renamed(schedule, desired)
+    datastores = _Names(known.datastores | mending)
+    yield from _renamed(desired)
     for pipeline in desired.pipelines.values():
         for name, parameter in pipeline.value.parameters.items():
             if parameter.type is ParameterType.DATAPATH and isinstance(parameter.default, str):
@@ -53,10 +52,10 @@ def _problems(
         reference = schedule.value.pipeline
         if (Pipeline.KIND, reference.partition("@")[0]) in broken:
             continue
-        binding = bind(reference, desired, known.published)
+        binding = known.bindings.bind(reference)
         trigger = schedule.value.trigger
         if isinstance(trigger, DatastoreChange) and trigger.datastore not in datastores:
-            text = f"datastore '{trigger.datastore}' is {_unknown(trigger.datastore, datastores)}"
+            text = f"datastore '{trigger.datastore}' is {datastores.unknown(trigger.datastore)}"
             yield schedule.problem(text, "trigger", trigger.TAG, "datastore")
         text = known.unbound(schedule.value, binding)
         if binding is None or text:
@@ -65,13 +64,31 @@ def _problems(
             yield from _parameters(schedule, binding.pipeline, datastores)
 
 
+class _Names:
+    """Names that may be referred to, and what to say of another; many may ask for the same."""
+
+    def __init__(self, known: set[str]) -> None:
+        self._known = known
+        self._said: dict[str, str] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._known
+
+    def unknown(self, name: str) -> str:
+        """Say that a name is not known, and which one is near."""
+        if name not in self._said:
+            text = "neither declared here nor registered in the workspace"
+            self._said[name] = text + _nearest(name, self._known)
+        return self._said[name]
+
+
 class _Known:
     """What the references of schedules may lead to."""
 
     def __init__(self, desired: Desired, live: Live) -> None:
         keeps = desired.terms.on_missing is OnMissing.KEEP
         self.desired = desired
-        self.published = Published(live.pipelines)
+        self.bindings = Bindings(desired, live.pipelines)
         self.datastores = {*desired.datastores, *desired.kept.datastores} | {
             store.name for store in live.datastores if keeps or store.owner != desired.owner
         }
@@ -80,6 +97,7 @@ class _Known:
             for version in live.pipelines
             if version.owner == desired.owner and not keeps and not desired.declares(version.name)
         }
+        self.names = _Names({*desired.pipelines, *self.bindings.published.by_name})
         self.running = {
             (here.name, here.pipeline_id)
             for here in live.schedules
@@ -90,7 +108,7 @@ class _Known:
         """Say why a schedule cannot be bound to its pipeline; empty when it can."""
         reference = schedule.pipeline
         name = binding.name if binding else reference.partition("@")[0]
-        versions = self.published.by_name.get(name, [])
+        versions = self.bindings.published.by_name.get(name, [])
         if name in self.leaving:
             text = f"pipeline '{name}' is no longer declared, but this schedule uses it"
             return f"{text}; declare it again or remove the schedule"
@@ -98,8 +116,7 @@ class _Known:
             version = binding.published
             return _disabled(version) if version and self._retired(version, schedule) else ""
         if not versions:
-            names = {*self.desired.pipelines, *self.published.by_name}
-            return f"pipeline '{reference}' is {_unknown(reference, names)}"
+            return f"pipeline '{reference}' is {self.names.unknown(reference)}"
         if reference in {name, f"{name}@latest"}:
             return _disabled(versions[-1])
         return f"pipeline '{name}' has no such version; the newest is {label(versions[-1])}"
@@ -109,18 +126,26 @@ class _Known:
 
         One that runs it already is left alone: an operator who retired the version knew of it.
         """
-        declared = self.desired.digest(version.name) == version.digest
+        declared = self.bindings.digest(version.name) == version.digest
         if declared or version.status is Status.ACTIVE or schedule.status is Status.DISABLED:
             return False
         return (schedule.name, version.id) not in self.running
 
 
-def _renamed(schedule: Declared[Schedule], desired: Desired) -> Iterator[Problem]:
-    former = schedule.value.renamed_from
-    if former is not None and former in desired.schedules:
-        place = "{}:{}".format(*desired.schedules[former].at("name"))
-        text = f"'{former}' is still declared at {place}, so it cannot be renamed; remove one"
-        yield schedule.problem(text, "renamed_from")
+def _renamed(desired: Desired) -> Iterator[Problem]:
+    first: dict[str, Declared[Schedule]] = {}
+    renames = [one for one in desired.schedules.values() if one.value.renamed_from is not None]
+    for schedule in sorted(renames, key=lambda one: one.value.name):
+        former = str(schedule.value.renamed_from)
+        other = first.setdefault(former, schedule)
+        if former in desired.schedules:
+            place = "{}:{}".format(*desired.schedules[former].at("name"))
+            text = f"'{former}' is still declared at {place}, so it cannot be renamed; remove one"
+            yield schedule.problem(text, "renamed_from")
+        elif other is not schedule:
+            place = "{}:{}".format(*other.at("renamed_from"))
+            text = f"'{former}' is renamed to '{other.value.name}' at {place} already; remove one"
+            yield schedule.problem(text, "renamed_from")
 
 
 def _disabled(version: PublishedPipeline) -> str:
@@ -129,7 +154,7 @@ def _disabled(version: PublishedPipeline) -> str:
 
 
 def _parameters(
-    schedule: Declared[Schedule], pipeline: Pipeline, datastores: set[str]
+    schedule: Declared[Schedule], pipeline: Pipeline, datastores: _Names
 ) -> Iterator[Problem]:
     given = schedule.value.pipeline_parameters
     known = pipeline.parameters
@@ -170,7 +195,7 @@ def _path_parameter(
         yield schedule.problem(f"{text}; it must be datapath to receive a file's path", *here)
 
 
-def _datapath(value: str, datastores: set[str]) -> str:
+def _datapath(value: str, datastores: _Names) -> str:
     """Say what is wrong with ``datastore/relative/path``; empty when nothing is."""
     store, slash, path = value.partition("/")
     if not slash or not path:
@@ -178,12 +203,8 @@ def _datapath(value: str, datastores: set[str]) -> str:
     if ".." in path.split("/"):
         return f"'{value}' leaves its datastore; remove the '..'"
     if store not in datastores:
-        return f"datastore '{store}' is {_unknown(store, datastores)}"
+        return f"datastore '{store}' is {datastores.unknown(store)}"
     return ""
-
-
-def _unknown(name: str, known: Iterable[str]) -> str:
-    return f"neither declared here nor registered in the workspace{_nearest(name, known)}"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -6,12 +6,13 @@ parts (steps) goes by name, any other is ordered.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.manifest.emit import from_data, to_data
 from reconciler.manifest.shape import ListOf, MapOf, OneOf, Record, record_of
 from reconciler.pipeline import Pipeline
 from reconciler.plan.change import FieldChange, Reason, Side
+from reconciler.schedule import Datastore, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
     from reconciler.fields import About
     from reconciler.manifest.shape import Shape
     from reconciler.plan.change import Plain
-    from reconciler.schedule import Datastore, Schedule
 
-    Value = Schedule | Pipeline | Datastore
-
+Value = Schedule | Pipeline | Datastore
+V = TypeVar("V", bound=Schedule | Datastore)
 Path = tuple[str, ...]
 Settled = tuple[str, Reason, Any, Any]
 
@@ -54,9 +54,9 @@ def field_changes(
         for before in [_look_up(sides[2], path)]
     ]
     if isinstance(live, Pipeline) and isinstance(desired, Pipeline):
-        names = [[step.name for step in side.steps] for side in (live, desired)]
-        if names[0] != names[1] and sorted(names[0]) == sorted(names[1]):
-            changes.append(FieldChange.by_git("steps (order)", names[0], names[1]))
+        old, new = ([step.name for step in side.steps] for side in (live, desired))
+        if [name for name in old if name in new] != [name for name in new if name in old]:
+            changes.append(FieldChange.by_git("steps (order)", old, new))
     return tuple(changes)
 
 
@@ -69,24 +69,32 @@ def settled(live: Value, desired: Value, applied: Value) -> Iterator[Settled]:
             yield ".".join(path), Reason.ALREADY_LIVE, here, there
 
 
-def leave(
-    live: Schedule, desired: Schedule, paths: Iterable[str]
-) -> tuple[Schedule, tuple[Settled, ...]]:
+def leave(live: V, desired: V, paths: Iterable[str]) -> tuple[V, tuple[Settled, ...]]:
     """Give ``desired`` with the live value at each dotted path, and what that suppressed.
+
+    A path that leads nowhere on the live side leaves nothing alone, nor does the name.
 
     Raises:
         InvalidValue: the two do not fit together, say because the trigger is of another kind.
     """
-    theirs, ours = to_data(live, defaults=True), to_data(desired, defaults=True)
+    theirs, ours = _comparable(live), _comparable(desired)
     data = to_data(desired)
     found = []
-    for dotted in sorted(set(paths)):
-        path = tuple(dotted.split("."))
+    for dotted in sorted(set(paths) - {"name"}):
+        path = _path(desired, dotted)
         here, there = _look_up(theirs, path), _look_up(ours, path)
-        if not _same(here, there):
+        if _look_up(theirs, path[:-1]) is not None and not _same(here, there):
             _put(data, path, here)
             found.append((dotted, Reason.IGNORED, here, there))
     return (from_data(type(desired), data) if found else desired), tuple(found)
+
+
+def _path(value: Value, dotted: str) -> Path:
+    """Take a written path apart; the key of a mapping may hold dots itself."""
+    cls: Any = value.__class__
+    head, _, rest = dotted.partition(".")
+    maps = {one.name for one in record_of(cls).members if isinstance(one.shape, MapOf)}
+    return (head, rest) if rest and head in maps else tuple(dotted.split("."))
 
 
 def _put(data: dict[str, Any], path: Path, value: Any) -> None:  # noqa: ANN401  (plain data)

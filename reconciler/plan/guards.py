@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from reconciler.plan.change import Change, Plan
     from reconciler.plan.desired import Desired
 
-_TAKING = frozenset({Action.DISABLE, Action.REMOVE})
 # So many names stand in a message; the plan itself has them all.
 _SOME = 5
 
@@ -24,10 +23,10 @@ _SOME = 5
 def guards(plan: Plan, desired: Desired, live: Live) -> Iterator[Guard]:
     """Give every guard that blocks ``plan``, in no particular order."""
     yield from _empty(plan, desired)
-    yield from _limits(plan, desired)
+    yield from _limits(plan, desired, live)
     yield from _protected(plan, live)
     yield from foreign(desired, live)
-    yield from _still_used(desired, live)
+    yield from _still_used(plan, live)
 
 
 def matches(address: str, patterns: Iterable[str]) -> bool:
@@ -43,24 +42,29 @@ def _empty(plan: Plan, desired: Desired) -> Iterator[Guard]:
         yield Guard("empty", f"{text}; put the manifests back or add --allow empty", allowable=True)
 
 
-def _limits(plan: Plan, desired: Desired) -> Iterator[Guard]:
-    limits, schedules = desired.terms.limits, [c for c in plan.changes if c.kind is Kind.SCHEDULE]
-    gone = [change for change in schedules if change.action in _TAKING]
+def _limits(plan: Plan, desired: Desired, live: Live) -> Iterator[Guard]:
+    limits = desired.terms.limits
+    gone = [change for change in plan.changes if change.kind is Kind.SCHEDULE and _takes(change)]
     where = "raise it in reconciler.yml"
     if limits.disables is not None and len(gone) > limits.disables:
         text = f"{len(gone)} schedules would be disabled ({_names(gone)}), more than the limit"
         yield _limit("disables", f"{text} of {limits.disables}; {where}")
-    active = plan_active(plan, desired)
+    active = desired.kept.active + sum(
+        here.owner == desired.owner and here.status is Status.ACTIVE for here in live.schedules
+    )
     percent = 100 * len(gone) / active if active else 0
     if limits.disabled_percent is not None and percent > limits.disabled_percent:
         text = f"{len(gone)} of {active} Active schedules would be disabled, {percent:.1f} %"
-        limit = f"more than the limit of {limits.disabled_percent:g} %"
+        limit = f"more than the limit of {_number(limits.disabled_percent)} %"
         yield _limit("disabled_percent", f"{text}, {limit}; {where}")
     before, after = plan.runs_per_day
-    if limits.runs_per_day is not None and abs(after - before) > limits.runs_per_day:
-        text = f"the changes take {before:g} runs a day to {after:g} ({after - before:+g})"
-        limit = f"more than the limit of {limits.runs_per_day:g}"
-        yield _limit("runs_per_day", f"{text}, {limit}; {where}")
+    # Rates are sums of fractions: what they differ by beyond that is no change of the load.
+    change = round(after - before, 6)
+    if limits.runs_per_day is not None and abs(change) > limits.runs_per_day:
+        text = f"the changes take {_number(before)} runs a day to {_number(after)}"
+        sign = "+" if change > 0 else ""
+        limit = f"more than the limit of {_number(limits.runs_per_day)}"
+        yield _limit("runs_per_day", f"{text} ({sign}{_number(change)}), {limit}; {where}")
     fires = plan.fires_on_apply
     if limits.fires_on_apply is not None and fires > limits.fires_on_apply:
         text = f"{fires} schedules would run at once, more than the limit of"
@@ -68,31 +72,26 @@ def _limits(plan: Plan, desired: Desired) -> Iterator[Guard]:
         yield _limit("fires_on_apply", f"{text} {limits.fires_on_apply}; {way}, {where}")
 
 
-def plan_active(plan: Plan, desired: Desired) -> int:
-    """Count the owner's schedules that are Active now, for the percentage."""
-    taken = sum(c.kind is Kind.SCHEDULE and c.action in _TAKING for c in plan.changes)
-    created = {
-        c.name
-        for c in plan.changes
-        if c.kind is Kind.SCHEDULE and c.action in {Action.CREATE, Action.ENABLE}
-    }
-    stay = sum(
-        declared.value.status is Status.ACTIVE and name not in created
-        for name, declared in desired.schedules.items()
-    )
-    return desired.kept.active + stay + taken
+def _takes(change: Change) -> bool:
+    """Whether a change disables or removes its object, be it on the way of a rename."""
+    off = (field.path == "status" and field.new == Status.DISABLED for field in change.fields)
+    return change.action is Action.REMOVE or any(off)
 
 
 def _limit(guard: str, text: str) -> Guard:
     return Guard(guard, f"{text} or add --allow {guard}", allowable=True)
 
 
+def _number(value: float) -> str:
+    return f"{value:,.2f}".rstrip("0").rstrip(".")
+
+
 def _protected(plan: Plan, live: Live) -> Iterator[Guard]:
-    protected = {f"{Kind.SCHEDULE}.{here.name}" for here in live.schedules if here.protected}
-    protected |= {f"{Kind.PIPELINE}.{here.name}" for here in live.pipelines if here.protected}
-    protected |= {f"{Kind.DATASTORE}.{here.name}" for here in live.datastores if here.protected}
+    schedules = {here.id for here in live.schedules if here.protected}
+    others = {f"{Kind.PIPELINE}.{here.name}" for here in live.pipelines if here.protected}
+    others |= {f"{Kind.DATASTORE}.{here.name}" for here in live.datastores if here.protected}
     for change in plan.changes:
-        if change.action in _TAKING and change.address in protected:
+        if _takes(change) and (change.id in schedules or change.address in others):
             done = "removed" if change.action is Action.REMOVE else "disabled"
             text = f"{change.kind} '{change.name}' is protected and would be {done}"
             way = "take it out of `protected` in reconciler.yml and apply that first"
@@ -120,21 +119,18 @@ def _foreign(kind: Kind, name: str, owner: object, desired: Desired) -> Iterator
         yield Guard("foreign_owner", f"{kind} '{name}' {whose}; {way}")
 
 
-def _still_used(desired: Desired, live: Live) -> Iterator[Guard]:
+def _still_used(plan: Plan, live: Live) -> Iterator[Guard]:
     """Others' active schedules that use what this apply would take away."""
-    gone = {
-        version.id: version.name
-        for version in live.pipelines
-        if version.owner == desired.owner and not desired.declares(version.name)
-    }
+    taken = [change for change in plan.changes if _takes(change)]
+    names = {change.name for change in taken if change.kind is Kind.PIPELINE}
+    stores = {change.name for change in taken if change.kind is Kind.DATASTORE}
+    gone = {version.id: version.name for version in live.pipelines if version.name in names}
     # One that is bound at each fire has no version's id.
-    gone |= {f"{name}@latest": name for name in gone.values()}
-    kept = {*desired.datastores, *desired.kept.datastores}
-    stores = {s.name for s in live.datastores if s.owner == desired.owner and s.name not in kept}
+    gone |= {f"{name}@latest": name for name in names}
     if not gone and not stores:
         return
     for schedule in live.schedules:
-        if schedule.status is not Status.ACTIVE or schedule.owner == desired.owner:
+        if schedule.status is not Status.ACTIVE or schedule.owner == plan.owner:
             continue
         whose = f"schedule '{schedule.name}' of {schedule.owner or 'nobody (made by SDK)'}"
         spec = spec_value(Schedule, schedule.spec)

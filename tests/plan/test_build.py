@@ -18,6 +18,7 @@ from tests.plan.world import (
     fields,
     planned,
     short,
+    told,
     with_pipelines,
     with_schedule,
 )
@@ -109,7 +110,7 @@ def test_a_hold_is_shown_and_changes_nothing():
     live = with_schedule(applied(*ALL), "nightly", hold=hold)
     assert planned(desired(*ALL), live).changes == ()
     (change,) = planned(desired(PIPELINE, LANDING, ARRIVAL), live).changes
-    assert change.note == "held by ann: audit"
+    assert change.notes == ("held by ann: audit",)
 
 
 def test_an_edited_pipeline_is_published_anew_and_its_schedules_move_to_it():
@@ -169,7 +170,7 @@ def test_a_removed_pipeline_is_disabled_with_its_schedules():
         "disable Schedule arrival",
         "disable Schedule nightly",
     ]
-    assert plan.refusals == ()
+    assert plan.guards == ()
 
 
 def test_a_disabled_pipeline_that_is_removed_is_left_alone():
@@ -255,8 +256,8 @@ def test_other_owners_objects_never_change():
 def test_a_foreign_object_of_the_same_name_blocks_the_plan(owner, whose):
     live = applied(PIPELINE, LANDING, owner=owner)
     plan = planned(desired(PIPELINE.replace(", default: landing/x.csv", ""), LANDING), live)
-    assert len(plan.refusals) == 2
-    assert all(whose in refusal and "another name" in refusal for refusal in plan.refusals)
+    assert [guard.id for guard in plan.guards] == ["foreign_owner"] * 2
+    assert all(whose in said and "another name" in said for said in told(plan))
 
 
 def test_what_others_use_is_not_taken_away():
@@ -265,7 +266,7 @@ def test_what_others_use_is_not_taken_away():
     clock = NIGHTLY.replace("name: nightly", "name: clock")
     theirs = applied(watch, clock, live=ours, owner=OTHER)
     plan = planned(desired(), theirs)
-    assert plan.refusals == (
+    assert told(plan, "still_used") == [
         (
             "datastore 'landing' would be removed, but schedule 'theirs' of other/prod watches it; "
             "disable that first"
@@ -278,24 +279,24 @@ def test_what_others_use_is_not_taken_away():
             "pipeline 'score' would be disabled, but schedule 'theirs' of other/prod uses it; "
             "disable that first"
         ),
-    )
+    ]
     idle = with_schedule(
         with_schedule(theirs, "clock", status=Status.DISABLED), "theirs", status=Status.DISABLED
     )
-    assert planned(desired(), idle).refusals == ()
+    assert told(planned(desired(), idle), "still_used") == []
 
 
 def test_what_others_bind_at_each_fire_is_not_taken_away():
     late = NIGHTLY.replace("pipeline: score", "pipeline: score@latest")
     live = applied(late, live=applied(PIPELINE, LANDING), owner=OTHER)
-    (refusal,) = planned(desired(LANDING), live).refusals
-    assert refusal == (
+    (said,) = told(planned(desired(LANDING), live))
+    assert said == (
         "pipeline 'score' would be disabled, but schedule 'nightly' of other/prod uses it; "
         "disable that first"
     )
-    assert planned(desired(PIPELINE, LANDING), live).refusals == ()
+    assert planned(desired(PIPELINE, LANDING), live).guards == ()
 
 
 def test_a_schedule_made_through_the_sdk_is_named_as_such():
     live = applied(NIGHTLY, live=applied(PIPELINE, LANDING), owner=None)
-    assert "nobody (made by SDK)" in planned(desired(LANDING), live).refusals[0]
+    assert "nobody (made by SDK)" in told(planned(desired(LANDING), live))[0]

@@ -13,7 +13,7 @@ from reconciler.live import (
     RegisteredSchedule,
 )
 from reconciler.manifest.load import Document, load
-from reconciler.plan.bind import Published, bind
+from reconciler.plan.bind import Bindings
 from reconciler.plan.build import build_plan
 from reconciler.plan.check import problems
 from reconciler.plan.desired import Desired
@@ -104,7 +104,7 @@ def applied(*texts, live=None, owner=OWNER, code=None):
     ]
     schedules = []
     for name, declared in wanted.schedules.items():
-        binding = bind(declared.value.pipeline, wanted, Published(pipelines))
+        binding = Bindings(wanted, pipelines).bind(declared.value.pipeline)
         active = declared.value.status is Status.ACTIVE
         schedules.append(
             RegisteredSchedule(
@@ -155,3 +155,7 @@ def short(plan):
 
 def fields(change):
     return {field.path: (field.old, field.new) for field in change.fields}
+
+
+def told(plan, guard_id=None):
+    return [guard.message for guard in plan.guards if guard_id in {None, guard.id}]
