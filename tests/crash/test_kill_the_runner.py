@@ -72,8 +72,9 @@ def busy(tmp_path):
     project(tmp_path / "project", started)
     workspace = open_workspace(str(tmp_path / "ws.db"), SystemClock(), create=True)
     source = open_source(str(tmp_path / "project"))
-    reading = read(source, read_project(source), "dev", workspace.registry.live())
-    apply_plan(plan(reading, "ws"), reading, workspace.registry)
+    reading = read(source, read_project(source), "dev", workspace.registry)
+    now = workspace.registry.now()
+    apply_plan(plan(reading, "ws", now), reading, workspace.registry)
     yield workspace
     workspace.close()
 

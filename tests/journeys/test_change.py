@@ -195,7 +195,7 @@ def test_what_belongs_to_another_project_is_refused_naming_it(shop):
     done = shop("apply", "--yes")
     assert done.code == 3
     assert "belongs to shop/dev" in done.err
-    assert shop("plan", "--output", "json").data["refusals"]
+    assert shop("plan", "--output", "json").data["guards"]
 
 
 def test_a_removed_pipeline_that_a_schedule_still_uses_is_refused_naming_it(shop):

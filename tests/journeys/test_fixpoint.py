@@ -102,8 +102,8 @@ class Site:
 
     def plan(self):
         source = open_folder(str(self.folder))
-        reading = read(source, read_project(source), "dev", self.registry.live())
-        return plan(reading, "here"), reading
+        reading = read(source, read_project(source), "dev", self.registry)
+        return plan(reading, "here", self.registry.now()), reading
 
     def apply(self):
         made, reading = self.plan()
@@ -120,7 +120,7 @@ def test_a_project_once_applied_plans_nothing(blank, before, after):
         assert site.apply().count(Action.CREATE) == len(before)
         assert site.plan()[0].changes == ()
         site.declare(after)
-        assert not site.plan()[0].refusals
+        assert not site.plan()[0].guards
         site.apply()
         assert site.plan()[0].changes == ()
         site.declare(before)

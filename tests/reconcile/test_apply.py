@@ -6,8 +6,9 @@ import pytest
 
 from reconciler.errors import Refused, StalePlan
 from reconciler.live import DisabledBy, Owner, Provenance
+from reconciler.plan.change import Guard
 from reconciler.plan.codec import plan_json
-from reconciler.reconcile.apply import apply_plan, refuse
+from reconciler.reconcile.apply import How, apply_plan, refuse
 from reconciler.reconcile.read import plan, read, read_project
 from reconciler.schedule import Status
 from reconciler.settings import open_source
@@ -16,7 +17,7 @@ from tests.site import HELLO, minutely
 
 def reading(place):
     source = open_source(str(place.project))
-    return read(source, read_project(source), "dev", place.registry.live())
+    return read(source, read_project(source), "dev", place.registry)
 
 
 def test_what_was_applied_is_remembered_with_its_plan(place):
@@ -24,14 +25,14 @@ def test_what_was_applied_is_remembered_with_its_plan(place):
     (record,) = place.registry.applies()
     assert record.owner == Owner("test", "dev")
     assert record.summary == "2 to add, 0 to change, 0 to disable, 0 unchanged."
-    assert record.plan == plan_json(made)
+    assert place.registry.apply_record(record.id).plan == plan_json(made)
 
 
 def test_progress_is_told_change_by_change(place):
     place.write(a=HELLO, b=minutely())
     ours = reading(place)
     told = []
-    apply_plan(plan(ours, "ws"), ours, place.registry, told.append)
+    apply_plan(plan(ours, "ws", place.clock.now()), ours, place.registry, How(done=told.append))
     assert [change.name for change in told] == ["hello", "every-minute"]
 
 
@@ -39,7 +40,7 @@ def test_a_workspace_that_moved_makes_the_plan_stale_and_nothing_is_written(plac
     place.apply(a=HELLO, b=minutely())
     place.write(b=minutely(description="mine"))
     ours = reading(place)
-    mine = plan(ours, "ws")
+    mine = plan(ours, "ws", place.clock.now())
     place.apply(b=minutely(description="theirs"))
     with pytest.raises(StalePlan, match="moved since the plan was made: Schedule 'every-minute'"):
         apply_plan(mine, ours, place.registry)
@@ -62,7 +63,7 @@ def test_a_reference_that_went_away_makes_the_plan_stale(place):
         "trigger: {datastore_change: {datastore: theirs}}\n",
     )
     ours = reading(place)
-    mine = plan(ours, "ws")
+    mine = plan(ours, "ws", place.clock.now())
     with place.registry.transaction() as tx:
         tx.remove_datastore("theirs", 1)
     with pytest.raises(StalePlan, match="datastore 'theirs' is neither declared"):
@@ -120,15 +121,18 @@ def test_a_trigger_may_change_its_kind(place):
 def test_uncommitted_files_need_a_word(place):
     place.write(a=HELLO)
     ours = reading(place)
-    dirty = replace(plan(ours, "ws"), dirty=tuple(f"{n}.yml" for n in range(7)))
+    dirty = replace(plan(ours, "ws", place.clock.now()), dirty=tuple(f"{n}.yml" for n in range(7)))
     with pytest.raises(Refused, match=r"7 uncommitted files .* add --allow-dirty"):
-        refuse(dirty, allow_dirty=False, allow_empty=False)
-    refuse(dirty, allow_dirty=True, allow_empty=False)
+        refuse(dirty)
+    refuse(dirty, frozenset({"dirty"}))
 
 
 def test_a_blocked_plan_is_refused_with_its_reasons(place):
     place.write(a=HELLO)
     ours = reading(place)
-    blocked = replace(plan(ours, "ws"), refusals=("one", "two"))
-    with pytest.raises(Refused, match="one; two"):
-        refuse(blocked, allow_dirty=True, allow_empty=False)
+    blocking = (Guard("one", "this"), Guard("two", "that", allowable=True))
+    blocked = replace(plan(ours, "ws", place.clock.now()), guards=blocking)
+    with pytest.raises(Refused, match="this; that"):
+        refuse(blocked)
+    with pytest.raises(Refused, match="^this$"):
+        refuse(blocked, frozenset({"one", "two"}))

@@ -60,8 +60,8 @@ class Project:
         target = choose_target(project, None)
         url = project.targets[target].workspace
         registry = settings.open_workspace(url, str(self.folder), create=True).registry
-        reading = read(source, project, target, registry.live())
-        return plan(reading, url), reading, registry
+        reading = read(source, project, target, registry)
+        return plan(reading, url, registry.now()), reading, registry
 
     def apply(self) -> None:
         made, reading, registry = self.plan()
