@@ -403,7 +403,7 @@ def _removal(file: str, layers: Sequence[Layer], path: Sequence[str | int]) -> O
     for at in range(len(layers) - 1, 0, -1):
         node = _exactly(layers[at].tree, path)
         over = _under(file, layers[:at], path)
-        if node is not None and over is not None:
+        if over and node and is_null(node):
             return Origin(*_place(file, node), f"{layers[at].how or 'manifest'} removes it", over)
     return None
 

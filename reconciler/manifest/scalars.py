@@ -202,7 +202,7 @@ def _choice(shape: Choice, sentence: str) -> tuple[frozenset[type], Read]:
     def read(value: str) -> StrEnum:
         member = members.get(value)
         if member is None:
-            close = nearest(value, members)
+            close = nearest(value, members) if len(members) > 1 else None
             raise _Wrong(sentence + (f" Did you mean {close}?" if close else ""))
         return member
 

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from reconciler.manifest.project import Project, Target
+from reconciler.manifest.emit import from_data, to_data
+from reconciler.manifest.project import (
+    Defaults,
+    Overrides,
+    Preset,
+    Project,
+    Target,
+    Variable,
+    VariableType,
+)
+from reconciler.manifest.shape import OneOf, Partial, Record, record_of
+from reconciler.manifest.terms import IgnoreDrift, Limits, OnMissing
 from reconciler.pipeline import Parameter, ParameterType, Pipeline, Retries, Step
 from reconciler.schedule import Datastore, DatastoreChange, Missed, Overlap, Schedule, Status
 from reconciler.trigger.compile import problems
@@ -129,13 +141,101 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
 datastores = st.builds(
     Datastore, name=names, description=texts, url=texts.map("file:{}".format), tags=tags
 )
-projects = st.builds(
-    Project,
-    project=names,
-    include=st.lists(
-        texts.filter(lambda text: ".." not in text and not text.startswith("/")),
-        min_size=1, max_size=3, unique=True,
-    ).map(tuple),
-    targets=st.dictionaries(names, st.builds(Target, workspace=filled), min_size=1, max_size=2),
-)  # fmt: skip
+
+
+def pieces(draw: st.DrawFn, record: Record, data: dict) -> dict:
+    """Take some of the keys of valid data, and let some of the optional ones be null."""
+    found = {}
+    for member in record.members:
+        if member.name in Partial.OWN or not draw(st.booleans()):
+            continue
+        value = data.get(member.name)
+        if isinstance(member.shape, OneOf):
+            ((tag, below),) = value.items()
+            value = {tag: pieces(draw, member.shape.records[tag], below)}
+        elif isinstance(value, dict):
+            value = {key: draw(st.sampled_from([one, None])) for key, one in value.items()}
+        elif value is None or (not member.required and draw(st.integers(0, 4)) == 0):
+            value = None
+        if value is not None or not member.required:
+            found[member.name] = value
+    return found
+
+
+@st.composite
+def parts(draw: st.DrawFn, whole: st.SearchStrategy) -> dict:
+    """Take a part of some value, as plain data."""
+    value = draw(whole)
+    return pieces(draw, record_of(type(value)), to_data(value))
+
+
+globs = st.sampled_from(["*", "nightly", "night-*", "a?"])
+kinds = {
+    "Schedule": parts(schedules()),
+    "Pipeline": parts(pipelines()),
+    "Datastore": parts(datastores),
+}
+limits = st.builds(
+    Limits,
+    disables=st.integers(0, 1_000_000),
+    disabled_percent=st.none() | st.integers(0, 100).map(float),
+)
+addresses = some(st.sampled_from(["Schedule.nightly", "*.*", "Pipeline.a-*"]))
+drifts = some(
+    st.builds(IgnoreDrift, objects=st.just("Schedule.*"), fields=some(texts).filter(bool))
+)
+
+
+@st.composite
+def projects(draw: st.DrawFn) -> Project:
+    known = draw(st.dictionaries(variables, st.sampled_from(VariableType), max_size=3))
+    typed = {
+        VariableType.STRING: texts, VariableType.INTEGER: wholes, VariableType.BOOLEAN: st.booleans(),
+        VariableType.NUMBER: numbers | wholes,
+    }  # fmt: skip
+    inside = texts.filter(lambda text: ".." not in text and not text.startswith("/"))
+
+    def fragment(kind: str) -> Any:
+        return getattr(from_data(Defaults, {kind: draw(kinds[kind])}), kind)
+
+    def target() -> Target:
+        overrides = {
+            kind: {glob: fragment(kind) for glob in draw(some(globs, 2))}
+            for kind in draw(some(st.sampled_from(sorted(kinds))))
+        }
+        return Target(
+            workspace=draw(filled),
+            include=draw(some(inside)),
+            variables={
+                name: draw(typed[kind]) for name, kind in known.items() if draw(st.booleans())
+            },
+            preset=draw(st.sampled_from([None, *Preset])),
+            overrides=Overrides(**overrides),
+            limits=draw(st.none() | limits),
+            protected=draw(addresses),
+            ignore_drift=draw(drifts),
+            on_missing=draw(st.sampled_from([None, *OnMissing])),
+        )
+
+    defaults = {kind: fragment(kind) for kind in draw(some(st.sampled_from(sorted(kinds))))}
+    return Project(
+        project=draw(names),
+        include=draw(st.lists(inside, min_size=1, max_size=3, unique=True).map(tuple)),
+        defaults=Defaults(**defaults),
+        variables={
+            name: Variable(
+                type=kind, default=draw(st.none() | typed[kind]), description=draw(texts)
+            )
+            for name, kind in known.items()
+        },
+        limits=draw(limits),
+        protected=draw(addresses),
+        ignore_drift=draw(drifts),
+        on_missing=draw(st.sampled_from(OnMissing)),
+        targets={
+            name: target() for name in draw(st.lists(names, min_size=1, max_size=2, unique=True))
+        },
+    )
+
+
 values = schedules() | pipelines() | datastores

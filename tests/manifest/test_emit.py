@@ -74,8 +74,8 @@ def test_plain_data_that_went_through_json_is_the_same_value_again(value):
     assert json.dumps(to_data(again)) == stored
 
 
-@given(projects)
-@settings(UNHURRIED)
+@given(projects())
+@settings(UNHURRIED, max_examples=40)
 def test_a_project_file_is_written_and_read_the_same_way(project):
     assert load_project("reconciler.yml", to_yaml(project).encode()) == (project, ())
 

@@ -2,8 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler.errors import InvalidValue
-from reconciler.manifest.project import Project, Target, load_project
+from reconciler.errors import InvalidValue, Problem
+from reconciler.manifest.project import (
+    Project,
+    Target,
+    Variable,
+    VariableType,
+    load_one,
+    load_project,
+)
+from reconciler.manifest.terms import IgnoreDrift, Limits, OnMissing, Terms
 
 
 def test_a_name_is_enough():
@@ -51,3 +59,78 @@ def test_everything_wrong_is_said_in_one_go(text, lines):
 def test_a_project_made_in_python_obeys_too():
     with pytest.raises(InvalidValue, match="relative path"):
         Project(project="x", include=("/a",))
+
+
+TERMS = b"""\
+project: risk
+include: [a/*.yml]
+limits: {disables: 3}
+protected: [Schedule.month-end]
+ignore_drift: [{objects: "Schedule.*", fields: [description]}]
+on_missing: keep
+targets:
+  dev: {}
+  prod:
+    include: [b/*.yml, a/*.yml]
+    limits: {fires_on_apply: 1}
+    protected: ["*.landing", Schedule.month-end]
+    ignore_drift: [{objects: Pipeline.scoring, fields: [tags.owner]}]
+    on_missing: fail
+"""
+
+
+def test_a_target_has_the_projects_terms_and_its_own_instead_or_besides():
+    project, problems = load_project("reconciler.yml", TERMS)
+    assert problems == ()
+    described = IgnoreDrift(objects="Schedule.*", fields=("description",))
+    assert project.terms("dev") == Terms(
+        limits=Limits(disables=3),
+        protected=("Schedule.month-end",),
+        ignore_drift=(described,),
+        on_missing=OnMissing.KEEP,
+    )
+    assert project.terms("prod") == Terms(
+        limits=Limits(fires_on_apply=1),
+        protected=("Schedule.month-end", "*.landing"),
+        ignore_drift=(described, IgnoreDrift(objects="Pipeline.scoring", fields=("tags.owner",))),
+        on_missing=OnMissing.FAIL,
+    )
+    assert project.includes("dev") == ("a/*.yml",)
+    assert project.includes("prod") == ("a/*.yml", "b/*.yml")
+
+
+@pytest.mark.parametrize(
+    ("targets", "differ"),
+    [
+        ("{dev: {preset: paused}}", False),
+        ("{dev: {workspace: 'sqlite:a'}, prod: {protected: ['*.*']}}", False),
+        ("{dev: {preset: paused}, prod: {}}", True),
+        ("{dev: {include: [b.yml]}, prod: {}}", True),
+        ("{dev: {overrides: {Schedule: {a: {missed: all}}}}, prod: {overrides: {Schedule: {a: {missed: 'all'}}}}}", False),
+        ("{dev: {overrides: {Schedule: {a: {missed: all}}}}, prod: {overrides: {Schedule: {a: {missed: skip}}}}}", True),
+    ],
+)  # fmt: skip
+def test_targets_differ_in_what_is_declared_or_only_in_where_it_goes(targets, differ):
+    project, problems = load_project("reconciler.yml", f"project: x\ntargets: {targets}\n".encode())
+    assert problems == ()
+    assert project.targets_differ is differ
+
+
+def test_a_variable_made_in_python_obeys_its_type_too():
+    with pytest.raises(InvalidValue, match="not of type integer"):
+        Project(project="x", variables={"a": Variable(type=VariableType.INTEGER, default="b")})
+
+
+def test_anchors_serve_in_the_project_file_too():
+    text = b"project: x\ndefaults: {Schedule: &all {tags: {a: b}}}\ntargets: {t: {overrides: {Schedule: {n: *all}}}}\n"
+    project, problems = load_project("reconciler.yml", text)
+    assert problems == ()
+    assert project.targets["t"].overrides.Schedule["n"] == project.defaults.Schedule
+
+
+def test_a_file_of_one_value_without_a_kind_is_read_the_same_way():
+    target, problems = load_one(Target, "target.yml", b"workspace: sqlite:a\n")
+    assert (target, problems) == (Target(workspace="sqlite:a"), ())
+    assert load_one(Target, "target.yml", b"---\n")[1] == (
+        Problem("target.yml", 0, 0, "the file holds nothing; write a Target"),
+    )

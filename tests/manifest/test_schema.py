@@ -137,7 +137,7 @@ def test_every_written_manifest_validates_and_loads(value):
     VALIDATORS[type(value)].validate(plain(declared.node))
 
 
-@given(values | projects, st.data())
+@given(values | projects(), st.data())
 @settings(UNHURRIED, max_examples=200)
 def test_what_the_schema_refuses_the_loader_refuses(value, data):
     cls = type(value)
