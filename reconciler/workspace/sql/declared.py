@@ -66,10 +66,11 @@ ON CONFLICT (owner_project, owner_target) DO UPDATE SET root_commit = excluded.r
   outside = excluded.outside
 """
 
-# For each kind: the rows that are the object, its newest first, and how its name may clash.
+# A pipeline's row is its version in use.
 _FOUND = {
     "schedule": "SELECT name, revision FROM schedules WHERE id = :key",
-    "pipeline": "SELECT name, revision FROM pipelines WHERE name = :key ORDER BY version DESC",
+    "pipeline": """SELECT name, revision FROM pipelines WHERE name = :key
+      ORDER BY CASE status WHEN 'Active' THEN 0 ELSE 1 END, version DESC""",
     "datastore": "SELECT name, revision FROM datastores WHERE name = :key",
 }
 _CLASH = f"SELECT 1 FROM schedules WHERE {_OWN} AND name = :name AND id <> :key"  # noqa: S608
@@ -148,8 +149,8 @@ def record_owner(raw: sqlite3.Connection, now: int, record: OwnerRecord) -> None
     )
 
 
-def claim(raw: sqlite3.Connection, kind: str, key: str, revision: int, owner: Owner) -> None:
-    """Make an object the owner's; each of its rows goes one revision on.
+def claim(raw: sqlite3.Connection, kind: str, key: str, revision: int, owner: Owner) -> int:
+    """Make an object the owner's; each of its rows goes one revision on. Gives the next revision.
 
     Raises:
         StalePlan: it is no longer at ``revision``, or the owner has another of that name by now.
@@ -171,3 +172,4 @@ def claim(raw: sqlite3.Connection, kind: str, key: str, revision: int, owner: Ow
     if kind == "schedule":
         # The timer carries a copy, so that claiming it needs no look at the wide table.
         raw.execute("UPDATE timers SET revision = ? WHERE schedule_id = ?", (revision + 1, key))
+    return revision + 1

@@ -7,9 +7,9 @@ import json
 from typing import TYPE_CHECKING
 
 from reconciler.schedule import Status
-from reconciler.workspace.records import Glance, OwnerRecord
+from reconciler.workspace.records import Glance, OwnerRecord, Pin
 from reconciler.workspace.sql import rows
-from reconciler.workspace.sql.queries import GONE, OWN_B, OWN_D, OWN_P, OWN_S, named
+from reconciler.workspace.sql.queries import GONE, OWN_D, OWN_S, OWN_T, RENAMED, TOUCHED, named
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,17 +26,26 @@ WHERE owner_project IS NULL OR owner_project <> :project OR owner_target <> :tar
 """
 _OWNED = f"SELECT count(*) FROM schedules AS s WHERE {OWN_S}"  # noqa: S608  (constants)
 
-# Touched rows have a small index of their own. As long as the numbers of a kind agree nothing of it
-# is lost, and counting costs far less than looking. CROSS JOIN makes SQLite begin with the holds,
-# which are few.
+# CROSS JOIN makes SQLite begin with what is short.
 _GLANCE = f"""
 WITH
 mine (status, owned, known) AS MATERIALIZED (
   SELECT s.status, count(*), count(s.declared_revision) FROM schedules AS s
   WHERE {OWN_S} GROUP BY s.status
 ),
-declared (kind, number) AS MATERIALIZED (
-  SELECT d.kind, count(*) FROM declarations AS d WHERE {OWN_D} GROUP BY d.kind
+declared (number) AS MATERIALIZED (
+  SELECT count(*) FROM declarations AS d WHERE {OWN_D} AND d.kind = 'schedule'
+),
+touched AS MATERIALIZED (
+  {TOUCHED["schedule"]} UNION ALL {TOUCHED["pipeline"]} UNION ALL {TOUCHED["datastore"]}
+),
+held AS MATERIALIZED (
+  SELECT owner_project, owner_target, 'schedule' AS kind, name, source_file
+  FROM holds CROSS JOIN schedules WHERE id = schedule_id
+),
+missed AS MATERIALIZED (
+  SELECT 1 AS one FROM declared WHERE {RENAMED}
+    OR number <> (SELECT coalesce(sum(known), 0) FROM mine)
 )
 {_OUTSIDE}
 UNION ALL SELECT 'owner', root_commit, project_path, source_commit, inputs, outside, applied_at,
@@ -44,27 +53,22 @@ UNION ALL SELECT 'owner', root_commit, project_path, source_commit, inputs, outs
 WHERE owner_project = :project AND owner_target = :target AND applied_at IS NOT NULL
 UNION ALL SELECT 'folder', folder, key, entries, NULL, NULL, NULL, NULL FROM folders
 WHERE owner_project = :project AND owner_target = :target
-UNION ALL SELECT 'code', d.code, d.file, NULL, NULL, NULL, NULL, NULL FROM declarations AS d
-WHERE {OWN_D} AND d.code IS NOT NULL
+UNION ALL SELECT 'pipeline', d.name, d.digest, d.file, d.code, NULL, NULL, NULL
+FROM declarations AS d WHERE {OWN_D} AND d.kind = 'pipeline'
+UNION ALL SELECT 'datastore', d.name, d.file, NULL, NULL, NULL, NULL, NULL
+FROM declarations AS d WHERE {OWN_D} AND d.kind = 'datastore'
 UNION ALL SELECT 'mine', status, NULL, NULL, NULL, NULL, owned, NULL FROM mine
-UNION ALL SELECT 'declared', kind, NULL, NULL, NULL, NULL, number, NULL FROM declared
+UNION ALL SELECT 'declared', NULL, NULL, NULL, NULL, NULL, number, NULL FROM declared
 UNION ALL SELECT 'unsettled', file, NULL, NULL, NULL, NULL, NULL, NULL FROM (
-  SELECT coalesce(d.file, s.source_file) AS file FROM schedules AS s
-  LEFT JOIN declarations AS d ON {OWN_D} AND d.kind = 'schedule' AND d.name = s.name
-  WHERE {OWN_S} AND s.revision <> s.declared_revision
-  UNION SELECT coalesce(d.file, p.source_file) FROM pipelines AS p
-  LEFT JOIN declarations AS d ON {OWN_D} AND d.kind = 'pipeline' AND d.name = p.name
-  WHERE {OWN_P} AND p.revision <> p.declared_revision
-  UNION SELECT coalesce(d.file, b.source_file) FROM datastores AS b
-  LEFT JOIN declarations AS d ON {OWN_D} AND d.kind = 'datastore' AND d.name = b.name
-  WHERE {OWN_B} AND b.revision <> b.declared_revision
-  UNION SELECT coalesce(d.file, s.source_file) FROM holds CROSS JOIN schedules AS s
-  LEFT JOIN declarations AS d ON {OWN_D} AND d.kind = 'schedule' AND d.name = s.name
-  WHERE s.id = holds.schedule_id AND {OWN_S}
-  UNION SELECT d.file FROM declarations AS d WHERE {OWN_D} AND d.kind <> 'schedule' AND {GONE}
-  UNION SELECT d.file FROM declarations AS d WHERE {OWN_D} AND d.kind = 'schedule' AND {GONE}
-    AND (SELECT number FROM declared WHERE kind = 'schedule')
-     <> (SELECT coalesce(sum(known), 0) FROM mine)
+  SELECT coalesce(d.file, t.source_file) AS file
+  FROM (SELECT * FROM touched UNION ALL SELECT * FROM held) AS t LEFT JOIN declarations AS d
+  ON {OWN_D} AND d.kind = t.kind AND d.name = t.name WHERE {OWN_T}
+  UNION SELECT d.file FROM missed CROSS JOIN declarations AS d
+  WHERE {OWN_D} AND d.kind = 'schedule' AND {GONE["schedule"]}
+  UNION SELECT d.file FROM declarations AS d
+  WHERE {OWN_D} AND d.kind = 'pipeline' AND {GONE["pipeline"]}
+  UNION SELECT d.file FROM declarations AS d
+  WHERE {OWN_D} AND d.kind = 'datastore' AND {GONE["datastore"]}
 ) AS files WHERE file IS NOT NULL
 """  # noqa: S608  (constants)
 
@@ -73,10 +77,10 @@ def glance(raw: sqlite3.Connection, owner: Owner) -> Glance | None:
     """Read what an incremental plan must know; None before a first apply."""
     record: OwnerRecord | None = None
     folders: dict[str, Folder] = {}
-    code: list[tuple[str, str]] = []
+    pipelines: dict[str, Pin] = {}
+    datastores: dict[str, str] = {}
     unsettled: list[str] = []
-    active = owned = expected = 0
-    declared: dict[str, int] = {}
+    active = owned = expected = schedules = 0
     outside_then = ""
     outside: list[tuple[str, str, str, int, str]] = []
     for part, a, b, c, d, e, m, n in raw.execute(_GLANCE, named(owner)):
@@ -93,13 +97,15 @@ def glance(raw: sqlite3.Connection, owner: Owner) -> Glance | None:
                 outside_then, expected = e, n
             case "folder":
                 folders[a] = rows.folder((b, c))
-            case "code":
-                code.append((a, b))
+            case "pipeline":
+                pipelines[a] = Pin(digest=b, file=c, code=d)
+            case "datastore":
+                datastores[a] = b
             case "mine":
                 owned += m
                 active += m if a == Status.ACTIVE.value else 0
             case "declared":
-                declared[a] = m
+                schedules = m
             case "unsettled":
                 unsettled.append(a)
             case _:
@@ -109,12 +115,13 @@ def glance(raw: sqlite3.Connection, owner: Owner) -> Glance | None:
     return Glance(
         record=record,
         folders=folders,
-        code=tuple(sorted(code)),
+        pipelines=pipelines,
+        datastores=datastores,
+        schedules=schedules,
         unsettled=tuple(sorted(unsettled)),
         owned=owned,
         expected=expected,
         active=active,
-        declared=declared,
         outside=_digest(outside),
         outside_then=outside_then,
     )

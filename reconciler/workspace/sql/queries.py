@@ -1,7 +1,7 @@
 """What a plan reads, as plain SQL: one statement each, and none of them needs SQLAlchemy.
 
-The statements keep to what PostgreSQL has too, but for ``json_each``, which stands in three places
-only: a list as one parameter, the list in a column, and nothing else. Every object comes as one row
+The statements keep to what PostgreSQL has too, but for ``json_each``: it opens a list that is one
+parameter, and the list in ``declarations.datastores``. Every object comes as one row
 of ``_LAYOUT``, so that one statement reads them all in one consistent moment. Nothing of a
 declaration is transferred but for objects that were touched.
 """
@@ -117,13 +117,13 @@ LOST = _select(
     | {"id": "d.kind", "source_file": "d.file", "source_line": "d.line"},
     "FROM declarations AS d",
 )
-GONE = """(
-  d.kind = 'schedule' AND NOT EXISTS (SELECT 1 FROM schedules AS x
-    WHERE x.owner_project = d.owner_project AND x.owner_target = d.owner_target AND x.name = d.name)
-  OR d.kind = 'pipeline' AND NOT EXISTS (SELECT 1 FROM pipelines AS x
-    WHERE x.name = d.name AND x.digest = d.digest)
-  OR d.kind = 'datastore' AND NOT EXISTS (SELECT 1 FROM datastores AS x WHERE x.name = d.name)
-)"""
+GONE = {
+    "schedule": """NOT EXISTS (SELECT 1 FROM schedules AS x WHERE x.name = d.name
+      AND x.owner_project = d.owner_project AND x.owner_target = d.owner_target)""",
+    "pipeline": """NOT EXISTS (SELECT 1 FROM pipelines AS x
+      WHERE x.name = d.name AND x.digest = d.digest)""",
+    "datastore": "NOT EXISTS (SELECT 1 FROM datastores AS x WHERE x.name = d.name)",
+}
 OWNERS = _select(
     "owner",
     {
@@ -138,67 +138,96 @@ OWNERS = _select(
     "FROM owners WHERE applied_at IS NOT NULL",
 )
 
-# As long as the numbers agree nothing is lost, and counting costs far less than looking.
+# SQLite looks for touched rows in their small index only where nothing else tempts it, so the owner
+# is asked for afterwards; and CROSS JOIN makes it begin with the list, which is short.
+TOUCHED = {
+    kind: f"""SELECT owner_project, owner_target, '{kind}' AS kind, name, source_file FROM {kind}s
+      WHERE revision <> declared_revision"""  # noqa: S608  (constants)
+    for kind in ("schedule", "pipeline", "datastore")
+}
+# As long as the numbers agree no schedule is lost, and counting costs far less than looking; but
+# for one that was renamed by hand.
+RENAMED = """EXISTS (SELECT 1 FROM touched AS t WHERE t.kind = 'schedule' AND NOT EXISTS (
+    SELECT 1 FROM declarations AS d WHERE d.kind = 'schedule' AND d.name = t.name
+    AND d.owner_project = t.owner_project AND d.owner_target = t.owner_target))"""
 _LIVE = f"""
-{SCHEDULES} UNION ALL {PIPELINES} UNION ALL {DATASTORES}
-UNION ALL {LOST} WHERE d.kind <> 'schedule' AND {GONE}
-UNION ALL {LOST} WHERE d.kind = 'schedule' AND {GONE}
-  AND (SELECT count(*) FROM declarations WHERE kind = 'schedule')
+WITH
+touched AS MATERIALIZED ({TOUCHED["schedule"]}),
+missed AS MATERIALIZED (
+  SELECT 1 AS one WHERE {RENAMED} OR (SELECT count(*) FROM declarations WHERE kind = 'schedule')
    <> (SELECT count(declared_revision) FROM schedules)
+)
+{SCHEDULES} UNION ALL {PIPELINES} UNION ALL {DATASTORES}
+UNION ALL {LOST.replace("FROM", "FROM missed CROSS JOIN")}
+  WHERE d.kind = 'schedule' AND {GONE["schedule"]}
+UNION ALL {LOST} WHERE d.kind = 'pipeline' AND {GONE["pipeline"]}
+UNION ALL {LOST} WHERE d.kind = 'datastore' AND {GONE["datastore"]}
 UNION ALL {OWNERS}
 """  # noqa: S608  (constants)
 
 _MINE = "{0}.owner_project = :project AND {0}.owner_target = :target"
-OWN_S, OWN_P, OWN_B, OWN_D = (_MINE.format(table) for table in "spbd")
+OWN_S, OWN_D, OWN_T = (_MINE.format(table) for table in "sdt")
 _LIVE_PART = f"""
 WITH
 asked_files AS MATERIALIZED (SELECT value FROM json_each(:files)),
+asked_schedules AS MATERIALIZED (SELECT value FROM json_each(:schedules)),
 asked_pipelines AS MATERIALIZED (SELECT value FROM json_each(:pipelines)),
-some_schedules (name) AS MATERIALIZED (
-  SELECT value FROM json_each(:schedules)
-  UNION SELECT d.name FROM declarations AS d
-  WHERE {OWN_D} AND d.kind = 'schedule' AND d.file IN (SELECT value FROM asked_files)
-  UNION SELECT s.name FROM schedules AS s
-  WHERE {OWN_S} AND s.revision <> s.declared_revision
-    AND s.source_file IN (SELECT value FROM asked_files)
+touched AS MATERIALIZED ({TOUCHED["schedule"]}),
+own_schedules (name) AS MATERIALIZED (
+  SELECT value FROM asked_schedules
+  UNION SELECT d.name FROM asked_files AS f CROSS JOIN declarations AS d
+  WHERE {OWN_D} AND d.kind = 'schedule' AND d.file = f.value
+  UNION SELECT t.name FROM touched AS t
+  WHERE {OWN_T} AND t.source_file IN (SELECT value FROM asked_files)
+),
+some_schedules (id, pipeline_id) AS MATERIALIZED (
+  SELECT s.id, s.pipeline_id FROM own_schedules AS n CROSS JOIN schedules AS s
+  WHERE {OWN_S} AND s.name = n.name
+  UNION SELECT s.id, s.pipeline_id FROM asked_schedules AS a CROSS JOIN schedules AS s
+  WHERE s.name = a.value
 ),
 some_pipelines (name) AS MATERIALIZED (
   SELECT value FROM asked_pipelines
-  UNION SELECT name FROM pipelines WHERE id IN (SELECT value FROM asked_pipelines)
-  UNION SELECT d.name FROM declarations AS d
-  WHERE {OWN_D} AND d.kind = 'pipeline' AND d.file IN (SELECT value FROM asked_files)
-  UNION SELECT d.pipeline FROM declarations AS d
-  WHERE {OWN_D} AND d.kind = 'schedule' AND d.name IN (SELECT name FROM some_schedules)
-    AND d.pipeline IS NOT NULL
-  UNION SELECT p.name FROM schedules AS s JOIN pipelines AS p ON p.id = s.pipeline_id
-  WHERE {OWN_S} AND s.name IN (SELECT name FROM some_schedules)
+  UNION SELECT p.name FROM asked_pipelines AS a CROSS JOIN pipelines AS p WHERE p.id = a.value
+  UNION SELECT d.name FROM asked_files AS f CROSS JOIN declarations AS d
+  WHERE {OWN_D} AND d.kind = 'pipeline' AND d.file = f.value
+  UNION SELECT d.pipeline FROM own_schedules AS n CROSS JOIN declarations AS d
+  WHERE {OWN_D} AND d.kind = 'schedule' AND d.name = n.name
+  UNION SELECT p.name FROM some_schedules AS n CROSS JOIN pipelines AS p
+  WHERE p.id = n.pipeline_id
 ),
 some_datastores (name) AS MATERIALIZED (
   SELECT value FROM json_each(:datastores)
-  UNION SELECT d.name FROM declarations AS d
-  WHERE {OWN_D} AND d.kind = 'datastore' AND d.file IN (SELECT value FROM asked_files)
-  UNION SELECT item.value FROM declarations AS d, json_each(d.datastores) AS item
-  WHERE {OWN_D} AND (
-    d.kind = 'schedule' AND d.name IN (SELECT name FROM some_schedules)
-    OR d.kind = 'pipeline' AND d.name IN (SELECT name FROM some_pipelines))
+  UNION SELECT d.name FROM asked_files AS f CROSS JOIN declarations AS d
+  WHERE {OWN_D} AND d.kind = 'datastore' AND d.file = f.value
+  UNION SELECT item.value FROM own_schedules AS n CROSS JOIN declarations AS d
+  CROSS JOIN json_each(d.datastores) AS item
+  WHERE {OWN_D} AND d.kind = 'schedule' AND d.name = n.name
+  UNION SELECT item.value FROM some_pipelines AS n CROSS JOIN declarations AS d
+  CROSS JOIN json_each(d.datastores) AS item
+  WHERE {OWN_D} AND d.kind = 'pipeline' AND d.name = n.name
 )
-{SCHEDULES} WHERE {OWN_S} AND s.name IN (SELECT name FROM some_schedules)
+{SCHEDULES} WHERE s.id IN (SELECT id FROM some_schedules)
 UNION ALL {PIPELINES} WHERE p.name IN (SELECT name FROM some_pipelines)
 UNION ALL {DATASTORES} WHERE b.name IN (SELECT name FROM some_datastores)
 UNION ALL {LOST} WHERE {OWN_D} AND d.kind = 'schedule'
-  AND d.name IN (SELECT name FROM some_schedules) AND {GONE}
-UNION ALL {LOST} WHERE d.kind = 'pipeline'
-  AND d.name IN (SELECT name FROM some_pipelines) AND {GONE}
-UNION ALL {LOST} WHERE d.kind = 'datastore'
-  AND d.name IN (SELECT name FROM some_datastores) AND {GONE}
+  AND d.name IN (SELECT name FROM own_schedules) AND {GONE["schedule"]}
+UNION ALL {LOST} WHERE {OWN_D} AND d.kind = 'pipeline'
+  AND d.name IN (SELECT name FROM some_pipelines) AND {GONE["pipeline"]}
+UNION ALL {LOST} WHERE {OWN_D} AND d.kind = 'datastore'
+  AND d.name IN (SELECT name FROM some_datastores) AND {GONE["datastore"]}
 """  # noqa: S608  (constants)
 
+# Without datastores asked for, the columns that list them are not opened.
 _DEPENDENTS = f"""
-SELECT d.file FROM declarations AS d
-WHERE {OWN_D} AND d.pipeline IN (SELECT value FROM json_each(:pipelines))
-UNION SELECT d.file FROM declarations AS d, json_each(d.datastores) AS item
-WHERE {OWN_D} AND d.datastores <> '[]'
-  AND item.value IN (SELECT value FROM json_each(:datastores))
+WITH
+asked_datastores AS MATERIALIZED (SELECT value FROM json_each(:datastores)),
+opened AS MATERIALIZED (SELECT 1 AS one WHERE EXISTS (SELECT 1 FROM asked_datastores))
+SELECT d.file FROM json_each(:pipelines) AS a CROSS JOIN declarations AS d
+WHERE {OWN_D} AND d.pipeline = a.value
+UNION SELECT d.file FROM opened CROSS JOIN declarations AS d
+CROSS JOIN json_each(d.datastores) AS item
+WHERE {OWN_D} AND d.datastores <> '[]' AND item.value IN (SELECT value FROM asked_datastores)
 """  # noqa: S608  (constants)
 
 _DECLARATIONS = f"""

@@ -24,21 +24,14 @@ if TYPE_CHECKING:
     )
 
 
-class SqlReader:
-    """A :class:`~reconciler.workspace.base.RegistryReader` on one SQL database.
+class SqlLiveReader:
+    """What a plan reads, from outside or within a transaction.
 
-    ``reading`` lends a connection of the driver's own for a few statements.
+    ``reading`` lends a connection of the driver's own for one statement.
     """
 
-    def __init__(
-        self, reading: Callable[[], AbstractContextManager[sqlite3.Connection]], clock: Clock
-    ) -> None:
+    def __init__(self, reading: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
         self._reading = reading
-        self._clock = clock
-
-    def now(self) -> int:
-        """Give the present instant; SQLite has no better clock than the machine's."""
-        return self._clock.now()
 
     def live(self) -> Live:
         """Read everything that is registered, in one consistent moment."""
@@ -80,6 +73,20 @@ class SqlReader:
         """Name the files whose declarations refer to one of these objects, sorted."""
         with self._reading() as raw:
             return queries.dependents(raw, owner, pipelines, datastores)
+
+
+class SqlReader(SqlLiveReader):
+    """A :class:`~reconciler.workspace.base.RegistryReader` on one SQL database."""
+
+    def __init__(
+        self, reading: Callable[[], AbstractContextManager[sqlite3.Connection]], clock: Clock
+    ) -> None:
+        super().__init__(reading)
+        self._clock = clock
+
+    def now(self) -> int:
+        """Give the present instant; SQLite has no better clock than the machine's."""
+        return self._clock.now()
 
     def declarations(self, owner: Owner) -> tuple[Declaration, ...]:
         """List what an owner applied last, sorted by kind and name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, exists, func, insert, select, update
@@ -21,6 +22,7 @@ from reconciler.workspace.records import (
 from reconciler.workspace.sql import declared, history, queries, rows
 from reconciler.workspace.sql import lease as leases
 from reconciler.workspace.sql.connection import driver
+from reconciler.workspace.sql.reader import SqlLiveReader
 from reconciler.workspace.sql.statements import insert_missing
 from reconciler.workspace.sql.tables import (
     blobs,
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
         Folder,
         Hold,
         Lease,
-        Live,
         Owner,
         OwnerRecord,
         Provenance,
@@ -69,21 +70,19 @@ _PAUSE_TIMER = _REVISE_TIMER.values(next_due=None, initial=False)
 _STOP_WATCHING = delete(cursors).where(cursors.c.schedule_id == _ID)
 
 
-class SqlRegistryTransaction:
+class SqlRegistryTransaction(SqlLiveReader):
     """A :class:`~reconciler.workspace.base.RegistryTransaction`: one SQL transaction."""
 
     def __init__(self, connection: Connection, now: int) -> None:
+        raw = driver(connection)
+        super().__init__(lambda: nullcontext(raw))
         self._connection = connection
-        self._raw = driver(connection)
+        self._raw = raw
         self._now = now
 
     def now(self) -> int:
         """Give the instant this transaction writes with."""
         return self._now
-
-    def live(self) -> Live:
-        """Read everything as this transaction sees it; nobody else can write meanwhile."""
-        return queries.live(self._raw)
 
     def publish(  # noqa: PLR0913  (the port's)
         self,
@@ -312,13 +311,14 @@ class SqlRegistryTransaction:
         found = select(experiments).where(experiments.c.name == name)
         return rows.experiment(self._connection.execute(found).one())
 
-    def claim(self, kind: str, key: str, revision: int, owner: Owner) -> None:
+    def claim(self, kind: str, key: str, revision: int, owner: Owner) -> int:
         """Make an object the owner's: a schedule by id, a datastore or a pipeline by name.
 
-        ``revision`` is that of a pipeline's newest version; all versions change hands, and each
-        row goes one revision on. What another owner declared of the object is forgotten.
+        ``revision`` is that of a pipeline's version in use: its newest Active one, else its
+        newest; all versions change hands, and each goes one revision on. What another owner
+        declared of the object is forgotten. Returns the object's revision after it.
         """
-        declared.claim(self._raw, kind, key, revision, owner)
+        return declared.claim(self._raw, kind, key, revision, owner)
 
     def declare(self, owner: Owner, declarations: Sequence[Declaration]) -> None:
         """Record what was applied to objects; their live rows carry the same file and line."""

@@ -125,7 +125,7 @@ schedules = Table(
     "schedules",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False),
+    Column("name", Text, nullable=False, index=True),
     Column("spec", Text, nullable=False),
     Column("pipeline_id", Text, ForeignKey("pipelines.id")),
     Column("status", Text, nullable=False),
@@ -251,13 +251,6 @@ declarations = Table(
         "owner_target",
         sqlite_where=text("datastores <> '[]'"),
         postgresql_where=text("datastores <> '[]'"),
-    ),
-    Index(
-        "ix_declarations_code",
-        "owner_project",
-        "owner_target",
-        sqlite_where=text("code IS NOT NULL"),
-        postgresql_where=text("code IS NOT NULL"),
     ),
 )
 

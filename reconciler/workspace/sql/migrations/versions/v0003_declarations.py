@@ -30,6 +30,7 @@ def upgrade() -> None:
         )
         _index(f"ix_{table}_touched", table, OWNER, TOUCHED)
     op.create_index("ix_schedules_counted", "schedules", COUNTED)
+    op.create_index("ix_schedules_name", "schedules", ["name"])
     op.add_column("holds", _text("catchup", "skip"))
     op.add_column("applies", _text("actor"))
     op.add_column("applies", _text("outcome", "applied"))
@@ -88,7 +89,6 @@ def _create_tables() -> None:
     op.create_index("ix_declarations_file", "declarations", [*OWNER, "kind", "file"])
     op.create_index("ix_declarations_pipeline", "declarations", [*OWNER, "pipeline"])
     _index("ix_declarations_datastores", "declarations", OWNER, sa.text("datastores <> '[]'"))
-    _index("ix_declarations_code", "declarations", OWNER, sa.text("code IS NOT NULL"))
     op.create_table(
         "folders",
         sa.Column("owner_project", sa.Text(), nullable=False),

@@ -1,0 +1,517 @@
+"""What every registry keeps of an apply, and what it tells a plan of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler.clock import HOUR
+from reconciler.errors import StalePlan
+from reconciler.schedule import Missed, Status
+from reconciler.workspace.records import (
+    Applied,
+    Declaration,
+    Folder,
+    Hold,
+    Live,
+    Lost,
+    Owner,
+    OwnerRecord,
+    Pin,
+)
+from tests.workspace.make import GIT, NOW, OWNER, applied, clockwork, edit, pipeline, schedule
+
+OTHER = Owner("shop", "dev")
+
+
+def declaration(kind="schedule", name="s", **values):
+    made = Declaration(
+        kind=kind, name=name, file=f"{kind}s/{name}.yml", line=7, spec='{"applied":1}', revision=1
+    )
+    return replace(made, **values)
+
+
+def store(write, name="landing", owner=OWNER, revision=None):
+    write.put_datastore(owner=owner, name=name, spec="{}", provenance=GIT, revision=revision)
+
+
+@pytest.fixture
+def registry(workspace):
+    return workspace.registry
+
+
+@pytest.fixture
+def ids(registry):
+    """A schedule ``s`` bound to a pipeline ``p``, and a datastore ``landing``, all applied."""
+    with registry.transaction() as write:
+        published = pipeline(write)
+        schedule_id = schedule(write, arming=clockwork(), pipeline_id=published.id)
+        store(write)
+        write.declare(
+            OWNER,
+            [
+                declaration(
+                    pipeline_id=published.id, pipeline="p", datastores=("landing",), protected=True
+                ),
+                declaration("pipeline", "p", digest="d1", code="code/p"),
+                declaration("datastore", "landing"),
+            ],
+        )
+        write.record_owner(OwnerRecord(owner=OWNER))
+    return {"schedule": schedule_id, "pipeline": published.id}
+
+
+def part(registry, owner=OWNER, **asked):
+    nothing = {"files": [], "schedules": [], "pipelines": [], "datastores": []}
+    return registry.live_part(owner, **nothing | asked)
+
+
+def names(live):
+    return (
+        [each.name for each in live.schedules],
+        [(each.name, each.version) for each in live.pipelines],
+        [each.name for each in live.datastores],
+    )
+
+
+def all_of(live):
+    return (*live.schedules, *live.pipelines, *live.datastores)
+
+
+def test_what_was_declared_is_read_back_sorted_by_kind_and_name(registry, ids):
+    assert registry.declarations(OWNER) == (
+        declaration("datastore", "landing"),
+        declaration("pipeline", "p", digest="d1", code="code/p"),
+        declaration(
+            pipeline_id=ids["pipeline"], pipeline="p", datastores=("landing",), protected=True
+        ),
+    )
+    assert registry.declarations(OTHER) == ()
+
+
+def test_live_objects_carry_the_declared_file_line_and_protection(registry, ids):
+    live = registry.live()
+    assert [(each.provenance.file, each.provenance.line) for each in all_of(live)] == [
+        ("schedules/s.yml", 7),
+        ("pipelines/p.yml", 7),
+        ("datastores/landing.yml", 7),
+    ]
+    assert [each.provenance.commit for each in all_of(live)] == [GIT.commit] * 3
+    assert [each.protected for each in all_of(live)] == [True, False, False]
+    assert [each.revision for each in all_of(live)] == [1, 1, 1]
+
+
+def test_a_manifest_that_moved_shows_its_new_place_without_a_new_revision(registry, ids):
+    with registry.transaction() as write:
+        write.declare(OWNER, [declaration(file="elsewhere.yml", line=3)])
+    (found,) = registry.live().schedules
+    assert (found.provenance.file, found.provenance.line) == ("elsewhere.yml", 3)
+    assert (found.revision, found.applied, found.protected) == (1, None, False)
+
+
+def test_what_was_applied_comes_with_touched_objects_only(registry, ids):
+    assert [each.applied for each in all_of(registry.live())] == [None, None, None]
+    with registry.transaction() as write:
+        edit(write, ids["schedule"])
+        write.set_pipeline_status(ids["pipeline"], 1, Status.DISABLED, None)
+        store(write, revision=1)
+        inside = write.live()
+    live = registry.live()
+    assert live == inside
+    (touched,) = live.schedules
+    assert touched.applied == Applied(
+        spec='{"applied":1}', status=Status.ACTIVE, pipeline_id=ids["pipeline"]
+    )
+    assert touched.protected
+    assert live.pipelines[0].applied == Applied(spec='{"applied":1}')
+    assert live.datastores[0].applied == Applied(spec='{"applied":1}')
+
+
+def test_declaring_again_settles_a_touched_object(registry, ids):
+    with registry.transaction() as write:
+        edit(write, ids["schedule"])
+        write.declare(OWNER, [declaration(revision=2, status=Status.DISABLED)])
+    assert registry.live().schedules[0].applied is None
+    assert registry.declarations(OWNER)[-1].status is Status.DISABLED
+
+
+def test_a_pipelines_declaration_belongs_to_the_version_that_was_applied(registry, ids):
+    with registry.transaction() as write:
+        second = pipeline(write, digest="d2")
+        write.declare(OWNER, [declaration("pipeline", "p", digest="d2", protected=True)])
+        write.set_pipeline_status(ids["pipeline"], 1, Status.DISABLED, None)
+        write.set_pipeline_status(second.id, 1, Status.DISABLED, None)
+    first, second = registry.live().pipelines
+    assert (first.applied, first.protected) == (None, False)
+    assert (second.applied, second.protected) == (Applied(spec='{"applied":1}'), True)
+    assert first.provenance.file == "pipelines/p.yml"
+
+
+def test_what_is_declared_no_more_is_forgotten_and_protects_nothing(registry, ids):
+    with registry.transaction() as write:
+        edit(write, ids["schedule"])
+        write.undeclare(OWNER, "schedule", ["s", "never"])
+        write.undeclare(OTHER, "pipeline", ["p"])
+    (found,) = registry.live().schedules
+    assert (found.applied, found.protected) == (None, False)
+    assert [each.kind for each in registry.declarations(OWNER)] == ["datastore", "pipeline"]
+
+
+def test_the_same_name_of_another_owner_is_left_alone(registry, ids):
+    with registry.transaction() as write:
+        schedule(write, owner=OTHER)
+        write.declare(OTHER, [declaration(file="dev.yml", revision=9)])
+        write.undeclare(OTHER, "schedule", ["s"])
+        write.declare(OTHER, [declaration(file="dev.yml", revision=9)])
+    dev, prod = sorted(registry.live().schedules, key=lambda each: each.owner)
+    assert (dev.provenance.file, dev.applied is None) == ("dev.yml", False)
+    assert (prod.provenance.file, prod.applied) == ("schedules/s.yml", None)
+
+
+def test_what_was_applied_and_is_gone_is_lost(registry, ids):
+    with registry.transaction() as write:
+        write.remove_datastore("landing", 1)
+        write.declare(
+            OWNER, [declaration(name="gone"), declaration("pipeline", "gone", digest="d9")]
+        )
+    lost = registry.live().lost
+    assert lost == tuple(
+        Lost(owner=OWNER, kind=kind, name=name, file=f"{kind}s/{name}.yml", line=7)
+        for kind, name in (("datastore", "landing"), ("pipeline", "gone"), ("schedule", "gone"))
+    )
+    assert part(registry, files=["schedules/gone.yml"]).lost == lost[2:]
+    assert part(registry, pipelines=["gone"], schedules=["gone"]).lost == lost[1:]
+    # Whoever refers to it misses it.
+    assert part(registry, schedules=["s"]).lost == lost[:1]
+    assert part(registry, OTHER, files=["schedules/gone.yml"], schedules=["gone"]).lost == ()
+    assert part(registry, OTHER, pipelines=["gone"]).lost == ()
+
+
+def test_part_of_the_live_side_is_what_files_declare_and_what_that_needs(registry, ids):
+    with registry.transaction() as write:
+        pipeline(write, digest="d2")
+        other = pipeline(write, "q", owner=OTHER)
+        schedule(write, "t", pipeline_id=other.id)
+        schedule(write, "u", pipeline_id=other.id, owner=OTHER)
+        store(write, "other")
+        write.declare(OWNER, [declaration(name="t", file="t.yml", pipeline="latest")])
+        write.declare(OTHER, [declaration(name="u", file="t.yml")])
+    everything = registry.live()
+    found = part(registry, files=["schedules/s.yml"])
+    assert names(found) == (["s"], [("p", 1), ("p", 2)], ["landing"])
+    assert found.schedules == everything.schedules[:1]
+    assert found.pipelines == everything.pipelines[:2]
+    assert found.datastores == everything.datastores[:1]
+    assert names(part(registry, files=["t.yml"])) == (["t"], [("q", 1)], [])
+    assert names(part(registry, schedules=["t"])) == (["t"], [("q", 1)], [])
+    assert names(part(registry, files=["pipelines/p.yml", "datastores/landing.yml"])) == (
+        [],
+        [("p", 1), ("p", 2)],
+        ["landing"],
+    )
+    assert names(part(registry, pipelines=["q", ids["pipeline"]], datastores=["other"])) == (
+        [],
+        [("p", 1), ("p", 2), ("q", 1)],
+        ["other"],
+    )
+    assert [each.owner for each in part(registry, schedules=["u"]).schedules] == [OTHER]
+    assert names(part(registry, schedules=["u"])) == (["u"], [("q", 1)], [])
+    assert part(registry) == Live()
+
+
+def test_a_pipeline_by_name_brings_the_datastores_it_declares(registry, ids):
+    with registry.transaction() as write:
+        store(write, "models")
+        write.declare(OWNER, [declaration("pipeline", "p", digest="d1", datastores=("models",))])
+    assert names(part(registry, pipelines=["p"]))[2] == ["models"]
+    assert names(part(registry, schedules=["s"]))[2] == ["landing", "models"]
+
+
+def test_a_touched_object_is_found_by_the_file_it_says_it_comes_from(registry, ids):
+    with registry.transaction() as write:
+        edit(write, ids["schedule"], name="renamed")
+    found = part(registry, files=[GIT.file])
+    assert names(found)[0] == ["renamed"]
+    (lost,) = registry.live().lost
+    assert lost.name == "s"
+    assert part(registry, schedules=["s"]).lost == (lost,)
+    assert registry.glance(OWNER).unsettled == (GIT.file, "schedules/s.yml")
+
+
+def test_dependents_are_the_files_that_refer_to_an_object(registry, ids):
+    with registry.transaction() as write:
+        write.declare(
+            OWNER,
+            [
+                declaration("pipeline", "p", digest="d1", datastores=("models", "landing")),
+                declaration(name="t", file="a.yml", pipeline="q"),
+                declaration(name="u", file="a.yml", pipeline="q"),
+            ],
+        )
+        write.declare(OTHER, [declaration(name="v", file="v.yml", pipeline="q")])
+
+    def dependents(*pipelines, stores=()):
+        return registry.dependents(OWNER, pipelines=pipelines, datastores=stores)
+
+    assert dependents() == ()
+    assert dependents("q") == ("a.yml",)
+    assert dependents("p", "q") == ("a.yml", "schedules/s.yml")
+    assert dependents(stores=["models"]) == ("pipelines/p.yml",)
+    assert dependents("q", stores=["landing"]) == ("a.yml", "pipelines/p.yml", "schedules/s.yml")
+
+
+def test_a_glance_before_the_first_apply_is_none(registry, clock):
+    with registry.transaction() as write:
+        schedule(write)
+    registry.acquire_lease(OWNER, "ann", 60)
+    assert registry.glance(OWNER) is None
+    assert registry.live().owners == ()
+
+
+def test_a_glance_right_after_an_apply_finds_all_settled(registry, clock):
+    record = OwnerRecord(
+        owner=OWNER,
+        root_commit="r00t",
+        project_path="jobs",
+        commit="c0ffee",
+        applied_at=NOW - HOUR,
+        inputs="digest",
+    )
+    folders = {
+        "jobs": Folder(key="k1", entries={"a.yml": "1", "sub/": "2", "odd\udcff\n.yml": "3"}),
+        "jobs/code": Folder(key="k2", entries={}),
+    }
+    with registry.transaction() as write:
+        first, second = pipeline(write), pipeline(write, "q")
+        schedule(write)
+        schedule(write, "off", status=Status.DISABLED)
+        schedule(write, "foreign", owner=OTHER)
+        store(write)
+        store(write, "nobodys", owner=None)
+        write.declare(
+            OWNER,
+            [
+                declaration(),
+                declaration(name="off"),
+                declaration("pipeline", "p", digest=first.digest, code="jobs/code"),
+                declaration("pipeline", "q", digest=second.digest),
+                declaration("datastore", "landing"),
+            ],
+        )
+        write.record_folders(OWNER, folders, [])
+        write.record_owner(record)
+    seen = registry.glance(OWNER)
+    assert seen.record == record
+    assert seen.folders == folders
+    assert seen.pipelines == {
+        "p": Pin(digest="d1", file="pipelines/p.yml", code="jobs/code"),
+        "q": Pin(digest="d1", file="pipelines/q.yml"),
+    }
+    assert seen.datastores == {"landing": "datastores/landing.yml"}
+    assert (seen.owned, seen.expected, seen.active, seen.schedules) == (2, 2, 1, 2)
+    assert seen.unsettled == ()
+    assert seen.outside == seen.outside_then
+    assert registry.live().owners == (record,)
+    assert registry.glance(OTHER) is None
+
+
+def test_folders_are_replaced_and_forgotten(registry):
+    def entry(key):
+        return Folder(key=key, entries={"a.yml": key})
+
+    with registry.transaction() as write:
+        write.record_owner(OwnerRecord(owner=OWNER))
+        write.record_folders(OWNER, {"a": entry("1"), "b": entry("2"), "c": entry("3")}, [])
+        write.record_folders(OTHER, {"a": entry("9")}, [])
+        write.record_folders(OWNER, {"b": entry("4")}, ["a", "never"])
+    assert registry.glance(OWNER).folders == {"b": entry("4"), "c": entry("3")}
+
+
+def test_an_owner_is_recorded_over_what_was_and_by_default_as_of_now(registry, clock):
+    for instant, commit in ((NOW, "c1"), (NOW + 1, "c2")):
+        clock.instant = instant
+        with registry.transaction() as write:
+            write.record_owner(OwnerRecord(owner=OWNER, commit=commit))
+    assert registry.live().owners == (OwnerRecord(owner=OWNER, commit="c2", applied_at=NOW + 1),)
+
+
+def unsettled(registry):
+    return registry.glance(OWNER).unsettled
+
+
+def test_touched_held_and_lost_objects_unsettle_their_files(registry, ids):
+    assert unsettled(registry) == ()
+    with registry.transaction() as write:
+        write.hold(ids["schedule"], Hold(who="ann", why="audit", since=NOW))
+    assert unsettled(registry) == ("schedules/s.yml",)
+    with registry.transaction() as write:
+        write.hold(ids["schedule"], None)
+        write.set_pipeline_status(ids["pipeline"], 1, Status.DISABLED, None)
+    assert unsettled(registry) == ("pipelines/p.yml",)
+    with registry.transaction() as write:
+        edit(write, ids["schedule"])
+        store(write, revision=1)
+    assert unsettled(registry) == ("datastores/landing.yml", "pipelines/p.yml", "schedules/s.yml")
+
+
+def test_lost_objects_unsettle_their_files(registry, ids):
+    with registry.transaction() as write:
+        write.remove_datastore("landing", 1)
+        write.declare(
+            OWNER, [declaration(name="gone"), declaration("pipeline", "gone", digest="d9")]
+        )
+    assert unsettled(registry) == (
+        "datastores/landing.yml",
+        "pipelines/gone.yml",
+        "schedules/gone.yml",
+    )
+
+
+def test_others_touched_objects_unsettle_nothing(registry, ids):
+    with registry.transaction() as write:
+        theirs = schedule(write, "theirs", OTHER)
+        nobodys = schedule(write, "nobodys", None)
+        write.declare(OTHER, [declaration(name="theirs"), declaration(name="gone")])
+        for schedule_id in (theirs, nobodys):
+            edit(write, schedule_id)
+            write.hold(schedule_id, Hold(who="ann", why="audit", since=NOW))
+    assert unsettled(registry) == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda write, theirs: store(write, "new", OTHER),
+        lambda write, theirs: store(write, "models", None, revision=1),
+        lambda write, theirs: write.remove_datastore("models", 1),
+        lambda write, theirs: pipeline(write, "q", "d2", owner=None),
+        lambda write, theirs: write.set_pipeline_status(theirs, 1, Status.DISABLED, None),
+        lambda write, theirs: write.claim("datastore", "models", 1, OWNER),
+        lambda write, theirs: write.claim("pipeline", "p", 1, OTHER),
+    ],
+)
+def test_any_change_among_other_owners_objects_changes_their_digest(registry, ids, change):
+    with registry.transaction() as write:
+        theirs = pipeline(write, "q", owner=OTHER)
+        store(write, "models", OTHER)
+        write.record_owner(OwnerRecord(owner=OWNER))
+    before = registry.glance(OWNER)
+    assert before.outside == before.outside_then
+    with registry.transaction() as write:
+        change(write, theirs.id)
+    after = registry.glance(OWNER)
+    assert after.outside_then == before.outside
+    assert after.outside != before.outside
+
+
+def test_a_schedule_more_or_less_shows_in_the_count(registry, ids):
+    with registry.transaction() as write:
+        schedule(write, "by-hand")
+    seen = registry.glance(OWNER)
+    assert (seen.owned, seen.expected) == (2, 1)
+
+
+@pytest.mark.parametrize("before", [None, OTHER])
+def test_claimed_objects_change_hands_and_what_others_declared_is_forgotten(registry, before):
+    with registry.transaction() as write:
+        schedule_id = schedule(write, owner=before, arming=clockwork())
+        pipeline(write, owner=before)
+        pipeline(write, digest="d2", owner=before)
+        store(write, owner=before)
+        if before:
+            write.declare(
+                before,
+                [
+                    declaration(protected=True),
+                    declaration("pipeline", "p", digest="d2"),
+                    declaration("datastore", "landing"),
+                ],
+            )
+        assert write.claim("schedule", schedule_id, 1, OWNER) == 2
+        assert write.claim("pipeline", "p", 1, OWNER) == 2
+        assert write.claim("datastore", "landing", 1, OWNER) == 2
+    live = registry.live()
+    assert len(all_of(live)) == 4
+    for each in all_of(live):
+        assert (each.owner, each.revision) == (OWNER, 2)
+        assert (each.applied, each.protected) == (None, False)
+    assert (live.lost, registry.declarations(OTHER)) == ((), ())
+
+
+def test_a_due_timer_follows_its_schedule_to_another_owner(registry, workspace):
+    with registry.transaction() as write:
+        write.claim("schedule", schedule(write, owner=None, arming=clockwork()), 1, OWNER)
+    with workspace.ledger.transaction() as write:
+        assert [timer.revision for timer in write.due_timers(NOW, 9)] == [2]
+
+
+def test_a_claim_leaves_the_owners_other_declarations(registry, ids):
+    with registry.transaction() as write:
+        theirs = schedule(write, "theirs", OTHER)
+        schedule(write, "s", Owner("lab", "prod"))
+        write.declare(Owner("lab", "prod"), [declaration()])
+        write.declare(OTHER, [declaration(name="theirs"), declaration(name="kept")])
+        write.claim("schedule", theirs, 1, OWNER)
+    assert [each.name for each in registry.declarations(OTHER)] == ["kept"]
+    assert len(registry.declarations(OWNER)) == 3
+    assert len(registry.declarations(Owner("lab", "prod"))) == 1
+
+
+def test_a_pipeline_is_claimed_at_the_revision_of_its_version_in_use(registry):
+    with registry.transaction() as write:
+        pipeline(write, owner=None)
+        off = pipeline(write, digest="d2", owner=None)
+        write.set_pipeline_status(off.id, 1, Status.DISABLED, None)
+        assert write.claim("pipeline", "p", 1, OWNER) == 2
+    assert [each.revision for each in registry.live().pipelines] == [2, 3]
+
+
+def test_claims_are_compare_and_set(registry, ids):
+    with registry.transaction() as write:
+        twin = schedule(write, owner=None)
+        pipeline(write, digest="d2")
+        edit(write, ids["schedule"])
+    for kind, key, revision, message in (
+        ("schedule", ids["schedule"], 1, "schedule 's' was at revision 1 and is at 2"),
+        ("pipeline", "p", 7, "pipeline 'p' was at revision 7 and is at 1"),
+        ("datastore", "landing", 7, "datastore 'landing' was at revision 7 and is at 1"),
+        ("datastore", "gone", 1, "datastore gone was at revision 1 and is gone"),
+        ("schedule", twin, 1, "schedule 's' of shop/prod is registered by now"),
+    ):
+        with pytest.raises(StalePlan, match=message), registry.transaction() as write:
+            write.claim(kind, key, revision, OWNER)
+
+
+def test_a_hold_keeps_how_it_is_to_end(registry, workspace, ids):
+    held = Hold(who="ann", why="audit", since=NOW, until=NOW + HOUR, catchup=Missed.LAST)
+    with registry.transaction() as write:
+        write.hold(ids["schedule"], held)
+    assert registry.live().schedules[0].hold == held
+    with workspace.ledger.transaction() as write:
+        assert write.schedules([ids["schedule"]])[ids["schedule"]].hold == held
+
+
+def test_a_transaction_left_by_an_exception_keeps_nothing_of_an_apply(registry, ids):
+    lease = registry.acquire_lease(OWNER, "ann", 60)
+    before = (registry.live(), registry.declarations(OWNER), registry.glance(OWNER))
+
+    def write_all_and_fail(write):
+        write.check_lease(lease)
+        write.claim("schedule", ids["schedule"], 1, OTHER)
+        write.claim("pipeline", "p", 1, OTHER)
+        write.claim("datastore", "landing", 1, OTHER)
+        write.declare(OWNER, [declaration(name="t"), declaration("datastore", "landing", line=9)])
+        write.undeclare(OWNER, "pipeline", ["p"])
+        write.record_folders(OWNER, {"a": Folder(key="1", entries={})}, ["b"])
+        write.record_owner(OwnerRecord(owner=OWNER, commit="c0ffee"))
+        write.record_owner(OwnerRecord(owner=OTHER))
+        write.record_apply(applied())
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), registry.transaction() as write:
+        write_all_and_fail(write)
+    assert (registry.live(), registry.declarations(OWNER), registry.glance(OWNER)) == before
+    assert registry.applies() == ()
+    with registry.transaction() as write:
+        write.check_lease(lease)
