@@ -49,8 +49,15 @@ def plan_data(plan: Plan) -> dict[str, Plain]:
 
 
 def plan_json(plan: Plan) -> str:
-    """Write the plan as JSON text; the same plan gives the same bytes."""
-    return json.dumps(plan_data(plan), indent=2) + "\n"
+    """Write the plan as JSON text, a line for each object; the same plan gives the same bytes."""
+    members = (f'  "{key}": {_laid_out(value)}' for key, value in plan_data(plan).items())
+    return "{\n" + ",\n".join(members) + "\n}\n"
+
+
+def _laid_out(value: Plain) -> str:
+    if not isinstance(value, list) or not value:
+        return json.dumps(value)
+    return "[\n    " + ",\n    ".join(map(json.dumps, value)) + "\n  ]"
 
 
 def plan_digest(plan: Plan) -> str:

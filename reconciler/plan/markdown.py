@@ -30,7 +30,7 @@ from reconciler.plan.render import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sized
 
     from reconciler.plan.change import Change, Guard, Plan
 
@@ -111,7 +111,7 @@ def _head(plan: Plan) -> Iterator[str]:
     yield f"**{plan.summary}** {totals(plan)}".rstrip()
     yield ""
     commit = f"commit {code(plan.commit[:12])}" if plan.commit else "not committed to Git"
-    dirty = f" with {len(plan.dirty)} uncommitted files" if plan.dirty else ""
+    dirty = f" with {_number(plan.dirty, 'uncommitted file')}" if plan.dirty else ""
     yield f"Workspace {code(plan.workspace[:_NAME])}, {commit}{dirty}."
     yield ""
 
@@ -120,7 +120,7 @@ def _guards(plan: Plan, level: int) -> Iterator[str]:
     if level == _COUNTS and plan.guards:
         ids = sorted({guard.id[:_NAME] for guard in plan.guards})
         names = ", ".join(map(code, ids[:_SOME])) + (", ..." if len(ids) > _SOME else "")
-        yield from (f"**Blocked** by {len(plan.guards)} guards: {names}", "")
+        yield from (f"**Blocked** by {_number(plan.guards, 'guard')}: {names}", "")
     elif plan.guards:
         yield from _listed([_blocked(guard, level) for guard in plan.guards], level)
 
@@ -271,6 +271,10 @@ def _foot(plan: Plan, digest: str, level: int) -> Iterator[str]:
         target = plan.owner.target[:_NAME]
         yield f"Approval digest {code(digest)}"
         yield f"Apply with {code(f'reconciler apply --target {target} --approve {digest}')}"
+
+
+def _number(things: Sized, noun: str) -> str:
+    return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
 def _cut(text: str, longest: int) -> str:

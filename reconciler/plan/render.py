@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from reconciler.clock import SECOND, iso, to_datetime
@@ -180,7 +181,7 @@ def _next(change: Change, impact: Impact) -> Iterator[tuple[str, str]]:
         yield "next", f"{now}, as before"
     elif was is not None:
         yield "next", f"was {was}"
-        yield "now", now or "none"
+        yield "now", now or _without_clock(change)
     elif now is not None:
         yield "next", now
     if impact.same_fires_until is not None:
@@ -193,7 +194,7 @@ def _next(change: Change, impact: Impact) -> Iterator[tuple[str, str]]:
 def _clock(impact: Impact) -> Iterator[tuple[str, str]]:
     changes = impact.clock_changes
     for one in changes[:MOST]:
-        yield "clock", f"{one.day}: {printable(one.text)}"
+        yield "clock", printable(f"{one.day}: {one.text}")
     if len(changes) > MOST:
         yield "clock", f"and {len(changes) - MOST} more such days"
 
@@ -206,7 +207,16 @@ def rate(change: Change) -> str:
     was, now = runs_text(before), runs_text(after)
     if change.action is Action.CREATE:
         return now if after is not None else ""
+    if before is not None and after is None:
+        now = _without_clock(change)
     return "" if was == now else f"{was} -> {now}{_difference(before, after)}"
+
+
+def _without_clock(change: Change) -> str:
+    """Say when a schedule fires that does not go by the clock."""
+    spec: dict[str, Any] = json.loads(change.after or "{}")
+    files = "datastore_change" in spec.get("trigger", {}) and "status" not in spec
+    return "when files arrive" if files else "none"
 
 
 def _difference(before: Timing | None, after: Timing | None) -> str:
@@ -236,24 +246,30 @@ def fires(instants: tuple[int, ...], zone: str) -> str:
     """Write fires as a clock in ``zone`` shows them; the first in UTC, too."""
     if not instants:
         return "none"
-    first = moment(instants[0], zone)
-    utc = moment(instants[0], "UTC")
-    texts = [first]
-    if utc[:20] != first[:20]:
-        texts[0] += f" [{utc[4:] if utc[:14] != first[:14] else utc[15:]}]"
+    first, utc = _clock_face(instants[0], zone), _clock_face(instants[0], "UTC")
+    texts = [" ".join(first)]
+    if utc[:3] != first[:3]:
+        texts[0] += f" [{' '.join(utc[2 if utc[:2] == first[:2] else 1 :])}]"
     for instant in instants[1:]:
-        weekday, day, clock, zone_name = moment(instant, zone).split(" ", 3)
-        later = f"{weekday} {day if day[:4] != first[4:8] else day[5:]} {clock}"
-        texts.append(later if first.endswith(f" {zone_name}") else f"{later} {zone_name}")
+        weekday, day, clock, name = _clock_face(instant, zone)
+        # What goes without saying is left out: the same day, the same year, the same offset.
+        date = [] if day == first[1] else [weekday, day[5:] if day[:4] == first[1][:4] else day]
+        texts.append(" ".join([*date, clock, *([] if name == first[3] else [name])]))
     return ", ".join(texts)
 
 
 def moment(instant: int, zone: str) -> str:
     """Write an instant as a clock in ``zone`` shows it: ``Mon 2026-03-09 02:30 EDT``."""
+    return " ".join(_clock_face(instant, zone))
+
+
+@lru_cache(4_096)
+def _clock_face(instant: int, zone: str) -> tuple[str, str, str, str]:
+    """Give what a clock in ``zone`` shows: week day, date, time and the zone's own name."""
     local = to_datetime(instant - instant % SECOND).astimezone(resolve(zone))
-    seconds = ":%S" if local.second else ""
     weekday = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")[local.weekday()]
-    return local.strftime(f"{weekday} %Y-%m-%d %H:%M{seconds} %Z")
+    clock = local.strftime("%H:%M:%S" if local.second else "%H:%M")
+    return weekday, local.date().isoformat(), clock, str(local.tzname())
 
 
 def _files(files: Files) -> str:
