@@ -11,12 +11,14 @@ from sqlalchemy import create_engine, inspect
 
 from reconciler.clock import FixedClock
 from reconciler.errors import NotFound, SchemaMismatch, WorkspaceBusy, WorkspaceError
+from reconciler.schedule import Missed
+from reconciler.workspace.records import Hold, OwnerRecord
 from reconciler.workspace.sql import open_workspace
 from reconciler.workspace.sql.connection import Database
 from reconciler.workspace.sql.migrate import migrate, upgrade
 from reconciler.workspace.sql.schema import HEAD, REVISIONS
 from reconciler.workspace.sql.tables import metadata
-from tests.workspace.make import NOW, ROOT
+from tests.workspace.make import NOW, OWNER, ROOT
 
 CLOCK = FixedClock(NOW)
 
@@ -119,6 +121,58 @@ def test_content_survives_a_migration(path):
     workspace = open_workspace(path, CLOCK, create=False)
     assert [each.name for each in workspace.registry.experiments()] == ["scoring"]
     workspace.close()
+
+
+BEFORE_DECLARATIONS = """
+INSERT INTO pipelines (id, name, version, spec, digest, status, owner_project, owner_target,
+  created_at, revision) VALUES ('p-1', 'p', 1, '{}', 'd1', 'Active', 'shop', 'prod', 1, 1);
+INSERT INTO datastores (name, spec, owner_project, owner_target, created_at, revision)
+  VALUES ('landing', '{}', 'shop', 'prod', 1, 1);
+INSERT INTO schedules (id, name, spec, pipeline_id, status, owner_project, owner_target,
+  created_at, updated_at, revision)
+  VALUES ('s-1', 's', '{}', 'p-1', 'Active', 'shop', 'prod', 1, 1, 4);
+INSERT INTO timers VALUES ('s-1', 4, 5, 1, 0);
+INSERT INTO holds VALUES ('s-1', 'ann', 'audit', 1, NULL);
+INSERT INTO applies (owner_project, owner_target, applied_at, summary, plan)
+  VALUES ('shop', 'prod', 1, '3 to add', '{}');
+"""
+
+
+def test_objects_of_a_time_before_declarations_are_taken_as_untouched(path):
+    at_revision(path, "0002")
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.executescript(BEFORE_DECLARATIONS)
+    migrate(path)
+    workspace = open_workspace(path, CLOCK, create=False)
+    registry = workspace.registry
+    live = registry.live()
+    objects = (*live.schedules, *live.pipelines, *live.datastores)
+    assert [(each.owner, each.applied, each.protected) for each in objects] == [
+        (OWNER, None, False)
+    ] * 3
+    assert [each.revision for each in objects] == [4, 1, 1]
+    assert live.schedules[0].hold == Hold(who="ann", why="audit", since=1, catchup=Missed.SKIP)
+    assert (live.lost, live.owners, registry.glance(OWNER)) == ((), (), None)
+    (old,) = registry.applies()
+    assert (old.summary, old.outcome, old.actor, old.chain) == ("3 to add", "applied", "", "")
+    assert registry.broken_chain() is None
+    with registry.transaction() as write:
+        write.record_owner(OwnerRecord(owner=OWNER))
+    assert registry.glance(OWNER).expected == 1
+    workspace.close()
+
+
+def test_every_workspace_notices_edits_by_hand(path):
+    at_revision(path, "0002")
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.executescript(BEFORE_DECLARATIONS)
+    migrate(path)
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.execute("UPDATE schedules SET status = 'Disabled'")
+        found = raw.execute(
+            "SELECT s.revision, t.revision FROM schedules AS s JOIN timers AS t ON schedule_id = id"
+        )
+        assert found.fetchall() == [(5, 5)]
 
 
 def test_a_migration_that_fails_changes_nothing(path):
