@@ -95,8 +95,7 @@ def edit_all(
         patch = Patch(decoded[start:end], newline[0] if newline else "\n")
         _carry_out(patch, nodes[at], steps[at])
         decoded = decoded[:start] + patch.text + decoded[end:]
-    # Where UTF-8 cannot hold a text, the question mark in its place fails the proof.
-    edited = text[: 3 * text.startswith(BOM_UTF8)] + decoded.encode(errors="replace")
+    edited = text[: 3 * text.startswith(BOM_UTF8)] + decoded.encode()
     _prove(nodes, steps, goals, text, edited)
     return edited
 
@@ -208,15 +207,14 @@ def _in_list(old: list[Plain], new: list[Plain], path: Path) -> Iterator[Step]:
 
 
 def _carry_out(patch: Patch, node: Node, steps: list[Step]) -> None:
-    for step in steps:
-        objection = patch.objection(step)
-        if objection:
-            raise _refusal(node, step, objection)
-    for step in steps:
-        try:
-            patch.apply(step)
-        except (LookupError, yaml.YAMLError):
-            raise _refusal(node, step, _TOO_CLEVER) from None
+    for verb in (patch.objection, patch.apply):
+        for step in steps:
+            try:
+                objection = verb(step)
+            except (LookupError, UnicodeError, yaml.YAMLError):
+                objection = _TOO_CLEVER
+            if objection:
+                raise _refusal(node, step, objection)
 
 
 def _prove(

@@ -174,13 +174,14 @@ class Patch:
         return f"its value comes from {computed[1]}" if computed else ""
 
     def apply(self, step: Step) -> None:
-        """Change the text.
+        """Change the text by one step.
 
         A removal takes the comment on the entry's last line with it and leaves the comments above;
         a collection that loses its last entry is left as ``{}`` or ``[]``.
 
         Raises:
             LookupError: the path leads nowhere.
+            UnicodeError: UTF-8 cannot hold the value.
             yaml.YAMLError: the text can no longer be read.
         """
         way = self._way(step.path[:-1])
