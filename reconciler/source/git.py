@@ -21,10 +21,10 @@ from reconciler.source.base import Descent, SourceState
 from reconciler.source.directory import DirectorySource
 from reconciler.source.files import PROJECT_FILE, Files, Kind
 from reconciler.source.history import History
-from reconciler.source.process import NoGitError, Objects
+from reconciler.source.process import MissingError, NoGitError, Objects
 from reconciler.source.snapshot import EXECUTABLE, LIMIT, PLAIN, check
 from reconciler.source.status import Status, elsewhere
-from reconciler.source.tree import LINK, MODULE, Tree, absent
+from reconciler.source.tree import LINK, MODULE, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -222,7 +222,7 @@ class CommitSource(Files):
         (entry,) = self._tree.find([link])
         found = self._objects.get(entry.id) if entry else None
         if found is None:
-            raise absent(f"the content of {link!r}")
+            raise MissingError(f"the content of {link!r}")
         target = posixpath.join(posixpath.dirname(link), os.fsdecode(found.content))
         (entry,) = self._tree.find([posixpath.normpath(target)])
         return not target.startswith("/") and entry is not None and entry.file
@@ -238,7 +238,7 @@ class CommitSource(Files):
         if not any(letter in name for letter in "\n\0"):
             found = self._objects.get(f"{name}^{{commit}}")
         if found is None:
-            raise SourceError(f"{name!r} names no commit in this repository; is it fetched?")
+            raise SourceError(f"{name!r} names no commit here; correct it, or run: git fetch")
         return _Commit(found)
 
     @cached_property
@@ -248,6 +248,8 @@ class CommitSource(Files):
             return None
         root = Tree(self._objects, self._commit.tree).key(self._place)
         here = self._objects.get(f"{self._commit.id}:./")
+        if root and not here and not self._objects.get(root):
+            raise MissingError(f"the tree {root}")
         if root != (here.id if here else None):
             raise elsewhere(self._folder)
         return root
@@ -276,7 +278,7 @@ class CommitSource(Files):
             if known:
                 blob = next(blobs)
                 if blob is None:
-                    raise absent(f"the content of {path!r}")
+                    raise MissingError(f"the content of {path!r}")
                 content = blob.content
                 check(path, content, blob.size, room)
             else:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _MANY = 200
 # So many commits are looked at one after the other before Git is asked to search.
 _NEAR = 500
+_ID = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _PARENT = re.compile(rb"^parent ([0-9a-f]+)$", re.MULTILINE)
 _LOG = ("log", "--encoding=UTF-8", "--format=/%H%x00%ct%x00%an <%ae>", "-z")
 
@@ -88,7 +89,8 @@ class History:
         """
         if other == self._commit:
             return Descent.SAME
-        if (found := self._objects.get(other)) is None or found.kind != "commit":
+        found = self._objects.get(other) if _ID.fullmatch(other) else None
+        if found is None or found.kind != "commit":
             return Descent.UNKNOWN
         back = _Walk(self._objects, self._commit)
         forth = _Walk(self._objects, other)

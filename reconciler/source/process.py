@@ -51,6 +51,13 @@ class NoGitError(SourceError):
     """There is no Git here, or no repository with a work tree; the text says which."""
 
 
+class MissingError(SourceError):
+    """An object that the repository refers to is not in this clone of it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is not in this clone; run: git fetch --refetch --no-filter")
+
+
 class Object(NamedTuple):
     """What the object database holds: ``kind`` is commit, tree, blob or tag.
 
@@ -107,6 +114,9 @@ def refuse(folder: str, said: str) -> SourceError:
         return SourceError(f"Git does not trust {folder!r}, another user's; if you do: {command}")
     if "not a git repository (or any" in said or "work tree" in said or "working tree" in said:
         return NoGitError("Git finds no work tree here, so no commit is known")
+    # Said by a Git that would fetch what a partial clone left out, had it been allowed to.
+    if "promisor remote" in said:
+        return MissingError("a part of the commit")
     lines = [line for line in said.splitlines() if line.startswith(("fatal:", "warning:"))]
     lines = lines or said.strip().splitlines() or ["it stopped without a word"]
     return SourceError(f"Git cannot read {folder!r}: {lines[-1]}")
@@ -146,13 +156,25 @@ class Objects:
         # Answers that nobody read would be taken for those to the next request.
         if self._unread:
             self.close()
-        if not names:
-            return
-        if self._process is None:
-            self._process = start(self, self._folder, "cat-file", "--batch")
-        self._unread = True
         requests = [os.fsencode(name) + b"\n" for name in names]
-        process = self._process
+        answered = 0
+        while answered < len(requests):
+            if self._process is None:
+                self._process = start(self, self._folder, "cat-file", "--batch")
+            self._unread = True
+            try:
+                for found in self._exchange(self._process, requests[answered:], limit):
+                    answered += 1
+                    yield found
+            except MissingError:
+                self.close()
+                answered += 1
+                yield None
+            self._unread = False
+
+    def _exchange(
+        self, process: subprocess.Popen[bytes], requests: list[bytes], limit: int | None
+    ) -> Iterator[Object | None]:
         sent = under_way = 0
         for request in requests:
             if under_way < _WINDOW // 2:
@@ -163,7 +185,6 @@ class Objects:
                 self._send(process, b"".join(requests[first:sent]))
             yield self._answer(process, limit)
             under_way -= len(request)
-        self._unread = False
 
     def _send(self, process: subprocess.Popen[bytes], requests: bytes) -> None:
         assert process.stdin is not None  # noqa: S101  (for the type checker)

@@ -12,7 +12,7 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.errors import SourceError
+from reconciler.source.process import MissingError
 from reconciler.source.snapshot import dropping
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Tree:
         wanted = [tree for tree in trees if tree and tree not in self._parsed]
         for tree, found in zip(wanted, self._objects.each(wanted), strict=True):
             if found is None:
-                raise absent(f"tree {tree}")
+                raise MissingError(f"the tree {tree}")
             self._parsed[tree] = {
                 os.fsdecode(name): Entry(mode.decode(), raw.hex())
                 for mode, name, raw in _ENTRIES[len(tree)].findall(found.content)
@@ -201,8 +201,3 @@ def object_id(kind: str, content: bytes, digits: int) -> str:
     """Compute the id that Git gives an object, of 40 (SHA-1) or 64 (SHA-256) digits."""
     algorithm = hashlib.sha256 if digits == 64 else hashlib.sha1
     return algorithm(b"%b %d\0%b" % (kind.encode(), len(content), content)).hexdigest()
-
-
-def absent(what: str) -> SourceError:
-    """Make the error for an object that the repository refers to and does not hold."""
-    return SourceError(f"{what} is not in this clone; run: git fetch --refetch --no-filter")

@@ -8,8 +8,9 @@ import pytest
 
 from reconciler.errors import SourceError
 from reconciler.live import Provenance
+from reconciler.source.base import Descent, SourceState
 from reconciler.source.directory import DirectorySource
-from reconciler.source.git import WorkTreeSource, open_source
+from reconciler.source.git import CommitSource, WorkTreeSource, open_commit, open_source
 from tests.source.repositories import Repository, steady, write
 
 HOSTILE = [
@@ -68,6 +69,16 @@ class Committed(Project):
         return super().open()
 
 
+class AtCommit(Committed):
+    kind = CommitSource
+
+    def open(self):
+        self.repository.commit()
+        source = open_commit(str(self.folder), "HEAD")
+        assert type(source) is self.kind
+        return source
+
+
 class Nested(Committed):
     """A project in a folder of a repository, whose name is no friendlier than its files'."""
 
@@ -81,7 +92,7 @@ class Nested(Committed):
         return Project.open(self)
 
 
-@pytest.fixture(params=[Project, Untracked, Committed, Nested])
+@pytest.fixture(params=[Project, Untracked, Committed, AtCommit, Nested])
 def project(request, tmp_path):
     folder = tmp_path / "project"
     folder.mkdir()
@@ -120,6 +131,59 @@ def test_manifests_are_those_that_match_sorted_by_path(project):
 def test_a_file_that_two_globs_match_is_read_once(project):
     project.write("m/a.yml")
     assert files(project.open().manifests(["m/*.yml", "m/a.*"])) == ["m/a.yml"]
+
+
+def test_exactly_the_asked_files_are_read_sorted_by_path(project):
+    for path in ["m/a.yml", "m/b.yml", "m/x/c.yml", "d.txt"]:
+        project.write(path, path)
+    source = project.open()
+    documents = source.read(["m/x/c.yml", "d.txt", "m/a.yml", "d.txt"])
+    assert [(d.file, d.text) for d in documents] == [
+        ("d.txt", b"d.txt"),
+        ("m/a.yml", b"m/a.yml"),
+        ("m/x/c.yml", b"m/x/c.yml"),
+    ]
+    assert source.read([]) == ()
+    assert source.read(["m/b.yml"]) == source.manifests(["m/b.yml"])
+
+
+@pytest.mark.parametrize(
+    "path", ["nowhere", "m", "m/a.yml/b", "nowhere/a.yml", "../a", "/etc/passwd", "m//a.yml", ""]
+)
+def test_a_file_that_is_asked_for_and_is_not_there_is_an_error(project, path):
+    project.write("m/a.yml")
+    with pytest.raises(SourceError) as caught:
+        project.open().read(["m/a.yml", path])
+    assert str(caught.value) == f"{path!r} does not exist in the project"
+
+
+@pytest.mark.parametrize("path", ["link.yml", "linked/a.yml"])
+def test_a_file_that_is_asked_for_is_not_read_through_a_link(project, path):
+    project.write("m/a.yml")
+    (project.folder / "link.yml").symlink_to("m/a.yml")
+    (project.folder / "linked").symlink_to("m")
+    source = project.open()
+    with pytest.raises(SourceError, match=f"'{path.partition('/')[0]}' is a symbolic link"):
+        source.read([path])
+
+
+def test_what_a_source_says_of_itself_is_in_the_terms_of_the_port(project):
+    project.write("m/a.yml")
+    source = project.open()
+    state, folders = source.state(), source.folders()
+    assert isinstance(state, SourceState)
+    assert source.shallow() is False
+    assert source.descent("0" * 40) is Descent.UNKNOWN
+    assert (source.root_commit() is None) is (state.commit is None)
+    if state.commit:
+        assert source.descent(state.commit) is Descent.SAME
+    if folders is not None:
+        assert folders.key("m")
+        assert folders.key("nowhere") is None
+        listed = folders.entries(["", "m", "nowhere"])
+        assert listed[""]["m/"] == f"40000 {folders.key('m')}"
+        assert list(listed["m"]) == ["a.yml"]
+        assert listed["nowhere"] == {}
 
 
 def test_the_project_file_is_no_manifest(project):
@@ -241,7 +305,8 @@ def test_code_in_no_folder_is_refused(project, folder):
 
 def test_an_empty_code_folder_is_refused_because_git_would_not_keep_it(project):
     (project.folder / "empty").mkdir()
-    with pytest.raises(SourceError, match="holds no file"):
+    said = "does not exist" if type(project) is AtCommit else "holds no file"
+    with pytest.raises(SourceError, match=said):
         project.open().code("empty")
 
 
