@@ -25,9 +25,14 @@ from tests.workspace.make import GIT, NOW, OWNER, applied, clockwork, edit, pipe
 OTHER = Owner("shop", "dev")
 
 
-def declaration(kind="schedule", name="s", **values):
+def declaration(kind="Schedule", name="s", **values):
     made = Declaration(
-        kind=kind, name=name, file=f"{kind}s/{name}.yml", line=7, spec='{"applied":1}', revision=1
+        kind=kind,
+        name=name,
+        file=f"{kind.lower()}s/{name}.yml",
+        line=7,
+        spec='{"applied":1}',
+        revision=1,
     )
     return replace(made, **values)
 
@@ -54,12 +59,12 @@ def ids(registry):
                 declaration(
                     pipeline_id=published.id, pipeline="p", datastores=("landing",), protected=True
                 ),
-                declaration("pipeline", "p", digest="d1", code="code/p"),
-                declaration("datastore", "landing"),
+                declaration("Pipeline", "p", digest="d1", code="code/p"),
+                declaration("Datastore", "landing"),
             ],
         )
         write.record_owner(OwnerRecord(owner=OWNER))
-    return {"schedule": schedule_id, "pipeline": published.id}
+    return {"Schedule": schedule_id, "Pipeline": published.id}
 
 
 def part(registry, owner=OWNER, **asked):
@@ -81,10 +86,10 @@ def all_of(live):
 
 def test_what_was_declared_is_read_back_sorted_by_kind_and_name(registry, ids):
     assert registry.declarations(OWNER) == (
-        declaration("datastore", "landing"),
-        declaration("pipeline", "p", digest="d1", code="code/p"),
+        declaration("Datastore", "landing"),
+        declaration("Pipeline", "p", digest="d1", code="code/p"),
         declaration(
-            pipeline_id=ids["pipeline"], pipeline="p", datastores=("landing",), protected=True
+            pipeline_id=ids["Pipeline"], pipeline="p", datastores=("landing",), protected=True
         ),
     )
     assert registry.declarations(OTHER) == ()
@@ -113,15 +118,15 @@ def test_a_manifest_that_moved_shows_its_new_place_without_a_new_revision(regist
 def test_what_was_applied_comes_with_touched_objects_only(registry, ids):
     assert [each.applied for each in all_of(registry.live())] == [None, None, None]
     with registry.transaction() as write:
-        edit(write, ids["schedule"])
-        write.set_pipeline_status(ids["pipeline"], 1, Status.DISABLED, None)
+        edit(write, ids["Schedule"])
+        write.set_pipeline_status(ids["Pipeline"], 1, Status.DISABLED, None)
         store(write, revision=1)
         inside = write.live()
     live = registry.live()
     assert live == inside
     (touched,) = live.schedules
     assert touched.applied == Applied(
-        spec='{"applied":1}', status=Status.ACTIVE, pipeline_id=ids["pipeline"]
+        spec='{"applied":1}', status=Status.ACTIVE, pipeline_id=ids["Pipeline"]
     )
     assert touched.protected
     assert live.pipelines[0].applied == Applied(spec='{"applied":1}')
@@ -130,7 +135,7 @@ def test_what_was_applied_comes_with_touched_objects_only(registry, ids):
 
 def test_declaring_again_settles_a_touched_object(registry, ids):
     with registry.transaction() as write:
-        edit(write, ids["schedule"])
+        edit(write, ids["Schedule"])
         write.declare(OWNER, [declaration(revision=2, status=Status.DISABLED)])
     assert registry.live().schedules[0].applied is None
     assert registry.declarations(OWNER)[-1].status is Status.DISABLED
@@ -139,8 +144,8 @@ def test_declaring_again_settles_a_touched_object(registry, ids):
 def test_a_pipelines_declaration_belongs_to_the_version_that_was_applied(registry, ids):
     with registry.transaction() as write:
         second = pipeline(write, digest="d2")
-        write.declare(OWNER, [declaration("pipeline", "p", digest="d2", protected=True)])
-        write.set_pipeline_status(ids["pipeline"], 1, Status.DISABLED, None)
+        write.declare(OWNER, [declaration("Pipeline", "p", digest="d2", protected=True)])
+        write.set_pipeline_status(ids["Pipeline"], 1, Status.DISABLED, None)
         write.set_pipeline_status(second.id, 1, Status.DISABLED, None)
     first, second = registry.live().pipelines
     assert (first.applied, first.protected) == (None, False)
@@ -150,19 +155,19 @@ def test_a_pipelines_declaration_belongs_to_the_version_that_was_applied(registr
 
 def test_what_is_declared_no_more_is_forgotten_and_protects_nothing(registry, ids):
     with registry.transaction() as write:
-        edit(write, ids["schedule"])
-        write.undeclare(OWNER, "schedule", ["s", "never"])
-        write.undeclare(OTHER, "pipeline", ["p"])
+        edit(write, ids["Schedule"])
+        write.undeclare(OWNER, "Schedule", ["s", "never"])
+        write.undeclare(OTHER, "Pipeline", ["p"])
     (found,) = registry.live().schedules
     assert (found.applied, found.protected) == (None, False)
-    assert [each.kind for each in registry.declarations(OWNER)] == ["datastore", "pipeline"]
+    assert [each.kind for each in registry.declarations(OWNER)] == ["Datastore", "Pipeline"]
 
 
 def test_the_same_name_of_another_owner_is_left_alone(registry, ids):
     with registry.transaction() as write:
         schedule(write, owner=OTHER)
         write.declare(OTHER, [declaration(file="dev.yml", revision=9)])
-        write.undeclare(OTHER, "schedule", ["s"])
+        write.undeclare(OTHER, "Schedule", ["s"])
         write.declare(OTHER, [declaration(file="dev.yml", revision=9)])
     dev, prod = sorted(registry.live().schedules, key=lambda each: each.owner)
     assert (dev.provenance.file, dev.applied is None) == ("dev.yml", False)
@@ -173,12 +178,12 @@ def test_what_was_applied_and_is_gone_is_lost(registry, ids):
     with registry.transaction() as write:
         write.remove_datastore("landing", 1)
         write.declare(
-            OWNER, [declaration(name="gone"), declaration("pipeline", "gone", digest="d9")]
+            OWNER, [declaration(name="gone"), declaration("Pipeline", "gone", digest="d9")]
         )
     lost = registry.live().lost
     assert lost == tuple(
-        Lost(owner=OWNER, kind=kind, name=name, file=f"{kind}s/{name}.yml", line=7)
-        for kind, name in (("datastore", "landing"), ("pipeline", "gone"), ("schedule", "gone"))
+        Lost(owner=OWNER, kind=kind, name=name, file=f"{kind.lower()}s/{name}.yml", line=7)
+        for kind, name in (("Datastore", "landing"), ("Pipeline", "gone"), ("Schedule", "gone"))
     )
     assert part(registry, files=["schedules/gone.yml"]).lost == lost[2:]
     assert part(registry, pipelines=["gone"], schedules=["gone"]).lost == lost[1:]
@@ -210,7 +215,7 @@ def test_part_of_the_live_side_is_what_files_declare_and_what_that_needs(registr
         [("p", 1), ("p", 2)],
         ["landing"],
     )
-    assert names(part(registry, pipelines=["q", ids["pipeline"]], datastores=["other"])) == (
+    assert names(part(registry, pipelines=["q", ids["Pipeline"]], datastores=["other"])) == (
         [],
         [("p", 1), ("p", 2), ("q", 1)],
         ["other"],
@@ -220,17 +225,23 @@ def test_part_of_the_live_side_is_what_files_declare_and_what_that_needs(registr
     assert part(registry) == Live()
 
 
+def test_a_file_whose_name_is_not_text_is_found(registry, ids):
+    with registry.transaction() as write:
+        write.declare(OWNER, [declaration(file="odd\udcff.yml")])
+    assert names(part(registry, files=["odd\udcff.yml"]))[0] == ["s"]
+
+
 def test_a_pipeline_by_name_brings_the_datastores_it_declares(registry, ids):
     with registry.transaction() as write:
         store(write, "models")
-        write.declare(OWNER, [declaration("pipeline", "p", digest="d1", datastores=("models",))])
+        write.declare(OWNER, [declaration("Pipeline", "p", digest="d1", datastores=("models",))])
     assert names(part(registry, pipelines=["p"]))[2] == ["models"]
     assert names(part(registry, schedules=["s"]))[2] == ["landing", "models"]
 
 
 def test_a_touched_object_is_found_by_the_file_it_says_it_comes_from(registry, ids):
     with registry.transaction() as write:
-        edit(write, ids["schedule"], name="renamed")
+        edit(write, ids["Schedule"], name="renamed")
     found = part(registry, files=[GIT.file])
     assert names(found)[0] == ["renamed"]
     (lost,) = registry.live().lost
@@ -244,7 +255,7 @@ def test_dependents_are_the_files_that_refer_to_an_object(registry, ids):
         write.declare(
             OWNER,
             [
-                declaration("pipeline", "p", digest="d1", datastores=("models", "landing")),
+                declaration("Pipeline", "p", digest="d1", datastores=("models", "landing")),
                 declaration(name="t", file="a.yml", pipeline="q"),
                 declaration(name="u", file="a.yml", pipeline="q"),
             ],
@@ -281,6 +292,7 @@ def test_a_glance_right_after_an_apply_finds_all_settled(registry, clock):
     folders = {
         "jobs": Folder(key="k1", entries={"a.yml": "1", "sub/": "2", "odd\udcff\n.yml": "3"}),
         "jobs/code": Folder(key="k2", entries={}),
+        "jobs/odd\udcff": Folder(key="k3", entries={}),
     }
     with registry.transaction() as write:
         first, second = pipeline(write), pipeline(write, "q")
@@ -294,9 +306,9 @@ def test_a_glance_right_after_an_apply_finds_all_settled(registry, clock):
             [
                 declaration(),
                 declaration(name="off"),
-                declaration("pipeline", "p", digest=first.digest, code="jobs/code"),
-                declaration("pipeline", "q", digest=second.digest),
-                declaration("datastore", "landing"),
+                declaration("Pipeline", "p", digest=first.digest, code="jobs/code"),
+                declaration("Pipeline", "q", digest=second.digest),
+                declaration("Datastore", "landing"),
             ],
         )
         write.record_folders(OWNER, folders, [])
@@ -324,7 +336,8 @@ def test_folders_are_replaced_and_forgotten(registry):
         write.record_owner(OwnerRecord(owner=OWNER))
         write.record_folders(OWNER, {"a": entry("1"), "b": entry("2"), "c": entry("3")}, [])
         write.record_folders(OTHER, {"a": entry("9")}, [])
-        write.record_folders(OWNER, {"b": entry("4")}, ["a", "never"])
+        write.record_folders(OWNER, {"b": entry("4"), "\udcff": entry("5")}, ["a", "never"])
+        write.record_folders(OWNER, {}, ["\udcff"])
     assert registry.glance(OWNER).folders == {"b": entry("4"), "c": entry("3")}
 
 
@@ -343,14 +356,14 @@ def unsettled(registry):
 def test_touched_held_and_lost_objects_unsettle_their_files(registry, ids):
     assert unsettled(registry) == ()
     with registry.transaction() as write:
-        write.hold(ids["schedule"], Hold(who="ann", why="audit", since=NOW))
+        write.hold(ids["Schedule"], Hold(who="ann", why="audit", since=NOW))
     assert unsettled(registry) == ("schedules/s.yml",)
     with registry.transaction() as write:
-        write.hold(ids["schedule"], None)
-        write.set_pipeline_status(ids["pipeline"], 1, Status.DISABLED, None)
+        write.hold(ids["Schedule"], None)
+        write.set_pipeline_status(ids["Pipeline"], 1, Status.DISABLED, None)
     assert unsettled(registry) == ("pipelines/p.yml",)
     with registry.transaction() as write:
-        edit(write, ids["schedule"])
+        edit(write, ids["Schedule"])
         store(write, revision=1)
     assert unsettled(registry) == ("datastores/landing.yml", "pipelines/p.yml", "schedules/s.yml")
 
@@ -359,7 +372,7 @@ def test_lost_objects_unsettle_their_files(registry, ids):
     with registry.transaction() as write:
         write.remove_datastore("landing", 1)
         write.declare(
-            OWNER, [declaration(name="gone"), declaration("pipeline", "gone", digest="d9")]
+            OWNER, [declaration(name="gone"), declaration("Pipeline", "gone", digest="d9")]
         )
     assert unsettled(registry) == (
         "datastores/landing.yml",
@@ -387,8 +400,8 @@ def test_others_touched_objects_unsettle_nothing(registry, ids):
         lambda write, theirs: write.remove_datastore("models", 1),
         lambda write, theirs: pipeline(write, "q", "d2", owner=None),
         lambda write, theirs: write.set_pipeline_status(theirs, 1, Status.DISABLED, None),
-        lambda write, theirs: write.claim("datastore", "models", 1, OWNER),
-        lambda write, theirs: write.claim("pipeline", "p", 1, OTHER),
+        lambda write, theirs: write.claim("Datastore", "models", 1, OWNER),
+        lambda write, theirs: write.claim("Pipeline", "p", 1, OTHER),
     ],
 )
 def test_any_change_among_other_owners_objects_changes_their_digest(registry, ids, change):
@@ -424,13 +437,13 @@ def test_claimed_objects_change_hands_and_what_others_declared_is_forgotten(regi
                 before,
                 [
                     declaration(protected=True),
-                    declaration("pipeline", "p", digest="d2"),
-                    declaration("datastore", "landing"),
+                    declaration("Pipeline", "p", digest="d2"),
+                    declaration("Datastore", "landing"),
                 ],
             )
-        assert write.claim("schedule", schedule_id, 1, OWNER) == 2
-        assert write.claim("pipeline", "p", 1, OWNER) == 2
-        assert write.claim("datastore", "landing", 1, OWNER) == 2
+        assert write.claim("Schedule", schedule_id, 1, OWNER) == 2
+        assert write.claim("Pipeline", "p", 1, OWNER) == 2
+        assert write.claim("Datastore", "landing", 1, OWNER) == 2
     live = registry.live()
     assert len(all_of(live)) == 4
     for each in all_of(live):
@@ -441,7 +454,7 @@ def test_claimed_objects_change_hands_and_what_others_declared_is_forgotten(regi
 
 def test_a_due_timer_follows_its_schedule_to_another_owner(registry, workspace):
     with registry.transaction() as write:
-        write.claim("schedule", schedule(write, owner=None, arming=clockwork()), 1, OWNER)
+        write.claim("Schedule", schedule(write, owner=None, arming=clockwork()), 1, OWNER)
     with workspace.ledger.transaction() as write:
         assert [timer.revision for timer in write.due_timers(NOW, 9)] == [2]
 
@@ -452,7 +465,7 @@ def test_a_claim_leaves_the_owners_other_declarations(registry, ids):
         schedule(write, "s", Owner("lab", "prod"))
         write.declare(Owner("lab", "prod"), [declaration()])
         write.declare(OTHER, [declaration(name="theirs"), declaration(name="kept")])
-        write.claim("schedule", theirs, 1, OWNER)
+        write.claim("Schedule", theirs, 1, OWNER)
     assert [each.name for each in registry.declarations(OTHER)] == ["kept"]
     assert len(registry.declarations(OWNER)) == 3
     assert len(registry.declarations(Owner("lab", "prod"))) == 1
@@ -463,7 +476,7 @@ def test_a_pipeline_is_claimed_at_the_revision_of_its_version_in_use(registry):
         pipeline(write, owner=None)
         off = pipeline(write, digest="d2", owner=None)
         write.set_pipeline_status(off.id, 1, Status.DISABLED, None)
-        assert write.claim("pipeline", "p", 1, OWNER) == 2
+        assert write.claim("Pipeline", "p", 1, OWNER) == 2
     assert [each.revision for each in registry.live().pipelines] == [2, 3]
 
 
@@ -471,13 +484,13 @@ def test_claims_are_compare_and_set(registry, ids):
     with registry.transaction() as write:
         twin = schedule(write, owner=None)
         pipeline(write, digest="d2")
-        edit(write, ids["schedule"])
+        edit(write, ids["Schedule"])
     for kind, key, revision, message in (
-        ("schedule", ids["schedule"], 1, "schedule 's' was at revision 1 and is at 2"),
-        ("pipeline", "p", 7, "pipeline 'p' was at revision 7 and is at 1"),
-        ("datastore", "landing", 7, "datastore 'landing' was at revision 7 and is at 1"),
-        ("datastore", "gone", 1, "datastore gone was at revision 1 and is gone"),
-        ("schedule", twin, 1, "schedule 's' of shop/prod is registered by now"),
+        ("Schedule", ids["Schedule"], 1, "Schedule 's' was at revision 1 and is at 2"),
+        ("Pipeline", "p", 7, "Pipeline 'p' was at revision 7 and is at 1"),
+        ("Datastore", "landing", 7, "Datastore 'landing' was at revision 7 and is at 1"),
+        ("Datastore", "gone", 1, "Datastore gone was at revision 1 and is gone"),
+        ("Schedule", twin, 1, "Schedule 's' of shop/prod is registered by now"),
     ):
         with pytest.raises(StalePlan, match=message), registry.transaction() as write:
             write.claim(kind, key, revision, OWNER)
@@ -486,10 +499,10 @@ def test_claims_are_compare_and_set(registry, ids):
 def test_a_hold_keeps_how_it_is_to_end(registry, workspace, ids):
     held = Hold(who="ann", why="audit", since=NOW, until=NOW + HOUR, catchup=Missed.LAST)
     with registry.transaction() as write:
-        write.hold(ids["schedule"], held)
+        write.hold(ids["Schedule"], held)
     assert registry.live().schedules[0].hold == held
     with workspace.ledger.transaction() as write:
-        assert write.schedules([ids["schedule"]])[ids["schedule"]].hold == held
+        assert write.schedules([ids["Schedule"]])[ids["Schedule"]].hold == held
 
 
 def test_a_transaction_left_by_an_exception_keeps_nothing_of_an_apply(registry, ids):
@@ -498,11 +511,11 @@ def test_a_transaction_left_by_an_exception_keeps_nothing_of_an_apply(registry, 
 
     def write_all_and_fail(write):
         write.check_lease(lease)
-        write.claim("schedule", ids["schedule"], 1, OTHER)
-        write.claim("pipeline", "p", 1, OTHER)
-        write.claim("datastore", "landing", 1, OTHER)
-        write.declare(OWNER, [declaration(name="t"), declaration("datastore", "landing", line=9)])
-        write.undeclare(OWNER, "pipeline", ["p"])
+        write.claim("Schedule", ids["Schedule"], 1, OTHER)
+        write.claim("Pipeline", "p", 1, OTHER)
+        write.claim("Datastore", "landing", 1, OTHER)
+        write.declare(OWNER, [declaration(name="t"), declaration("Datastore", "landing", line=9)])
+        write.undeclare(OWNER, "Pipeline", ["p"])
         write.record_folders(OWNER, {"a": Folder(key="1", entries={})}, ["b"])
         write.record_owner(OwnerRecord(owner=OWNER, commit="c0ffee"))
         write.record_owner(OwnerRecord(owner=OTHER))

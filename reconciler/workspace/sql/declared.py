@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from reconciler.workspace.records import Declaration, Folder, Owner, OwnerRecord
 
-TABLES = {"schedule": "schedules", "pipeline": "pipelines", "datastore": "datastores"}
+TABLES = {"Schedule": "schedules", "Pipeline": "pipelines", "Datastore": "datastores"}
 
 _OWN = "owner_project = :project AND owner_target = :target"
 _FIELDS = rows.DECLARATION_FIELDS
@@ -32,9 +32,9 @@ WHERE owner_project = :project AND owner_target = :target AND name = :name
 """
 # A declaration is of one version; what marks an older one carried are gone.
 _MARKS = {
-    "schedule": (_MARK.format("schedules"),),
-    "datastore": (_MARK.format("datastores"),),
-    "pipeline": (
+    "Schedule": (_MARK.format("schedules"),),
+    "Datastore": (_MARK.format("datastores"),),
+    "Pipeline": (
         """UPDATE pipelines SET declared_revision = NULL, protected = FALSE
         WHERE name = :name AND declared_revision IS NOT NULL""",
         _MARK.format("pipelines") + "AND digest = :digest",
@@ -68,21 +68,21 @@ ON CONFLICT (owner_project, owner_target) DO UPDATE SET root_commit = excluded.r
 
 # A pipeline's row is its version in use.
 _FOUND = {
-    "schedule": "SELECT name, revision FROM schedules WHERE id = :key",
-    "pipeline": """SELECT name, revision FROM pipelines WHERE name = :key
+    "Schedule": "SELECT name, revision FROM schedules WHERE id = :key",
+    "Pipeline": """SELECT name, revision FROM pipelines WHERE name = :key
       ORDER BY CASE status WHEN 'Active' THEN 0 ELSE 1 END, version DESC""",
-    "datastore": "SELECT name, revision FROM datastores WHERE name = :key",
+    "Datastore": "SELECT name, revision FROM datastores WHERE name = :key",
 }
 _CLASH = f"SELECT 1 FROM schedules WHERE {_OWN} AND name = :name AND id <> :key"  # noqa: S608
 _FORGET_OTHERS = {
-    "schedule": """DELETE FROM declarations WHERE kind = 'schedule' AND name = :name
+    "Schedule": """DELETE FROM declarations WHERE kind = 'Schedule' AND name = :name
       AND (owner_project <> :project OR owner_target <> :target)
       AND EXISTS (SELECT 1 FROM schedules AS s WHERE s.id = :key
         AND s.owner_project = declarations.owner_project
         AND s.owner_target = declarations.owner_target)""",
-    "pipeline": """DELETE FROM declarations WHERE kind = 'pipeline' AND name = :name
+    "Pipeline": """DELETE FROM declarations WHERE kind = 'Pipeline' AND name = :name
       AND (owner_project <> :project OR owner_target <> :target)""",
-    "datastore": """DELETE FROM declarations WHERE kind = 'datastore' AND name = :name
+    "Datastore": """DELETE FROM declarations WHERE kind = 'Datastore' AND name = :name
       AND (owner_project <> :project OR owner_target <> :target)""",
 }
 _CLAIM = """
@@ -90,9 +90,9 @@ UPDATE {0} SET owner_project = :project, owner_target = :target, revision = revi
   declared_revision = NULL, protected = FALSE WHERE {1} = :key
 """
 _CLAIMS = {
-    "schedule": _CLAIM.format("schedules", "id"),
-    "pipeline": _CLAIM.format("pipelines", "name"),
-    "datastore": _CLAIM.format("datastores", "name"),
+    "Schedule": _CLAIM.format("schedules", "id"),
+    "Pipeline": _CLAIM.format("pipelines", "name"),
+    "Datastore": _CLAIM.format("datastores", "name"),
 }
 
 
@@ -124,7 +124,7 @@ def record_folders(
     raw.executemany(
         _FOLDER,
         [
-            (owner.project, owner.target, path, *rows.folder_values(folder))
+            (owner.project, owner.target, *rows.folder_values(path, folder))
             for path, folder in changed.items()
         ],
     )
@@ -165,11 +165,11 @@ def claim(raw: sqlite3.Connection, kind: str, key: str, revision: int, owner: Ow
             f"{kind} '{name}' was at revision {revision} and is at {present} by now: plan again"
         )
     asked["name"] = name
-    if kind == "schedule" and raw.execute(_CLASH, asked).fetchone():
-        raise StalePlan(f"schedule '{name}' of {owner} is registered by now: plan again")
+    if kind == "Schedule" and raw.execute(_CLASH, asked).fetchone():
+        raise StalePlan(f"{kind} '{name}' of {owner} is registered by now: plan again")
     raw.execute(_FORGET_OTHERS[kind], asked)
     raw.execute(_CLAIMS[kind], asked)
-    if kind == "schedule":
+    if kind == "Schedule":
         # The timer carries a copy, so that claiming it needs no look at the wide table.
         raw.execute("UPDATE timers SET revision = ? WHERE schedule_id = ?", (revision + 1, key))
     return revision + 1

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from reconciler.workspace.records import Folder, Owner
 
 _OUTSIDE = """
-SELECT 'outside' AS part, 'pipeline' AS a, name AS b, id AS c, status AS d, NULL AS e,
+SELECT 'outside' AS part, 'Pipeline' AS a, name AS b, id AS c, status AS d, NULL AS e,
   revision AS m, NULL AS n FROM pipelines
 WHERE owner_project IS NULL OR owner_project <> :project OR owner_target <> :target
-UNION ALL SELECT 'outside', 'datastore', name, '', '', NULL, revision, NULL FROM datastores
+UNION ALL SELECT 'outside', 'Datastore', name, '', '', NULL, revision, NULL FROM datastores
 WHERE owner_project IS NULL OR owner_project <> :project OR owner_target <> :target
 """
 _OWNED = f"SELECT count(*) FROM schedules AS s WHERE {OWN_S}"  # noqa: S608  (constants)
@@ -34,13 +34,13 @@ mine (status, owned, known) AS MATERIALIZED (
   WHERE {OWN_S} GROUP BY s.status
 ),
 declared (number) AS MATERIALIZED (
-  SELECT count(*) FROM declarations AS d WHERE {OWN_D} AND d.kind = 'schedule'
+  SELECT count(*) FROM declarations AS d WHERE {OWN_D} AND d.kind = 'Schedule'
 ),
 touched AS MATERIALIZED (
-  {TOUCHED["schedule"]} UNION ALL {TOUCHED["pipeline"]} UNION ALL {TOUCHED["datastore"]}
+  {TOUCHED["Schedule"]} UNION ALL {TOUCHED["Pipeline"]} UNION ALL {TOUCHED["Datastore"]}
 ),
 held AS MATERIALIZED (
-  SELECT owner_project, owner_target, 'schedule' AS kind, name, source_file
+  SELECT owner_project, owner_target, 'Schedule' AS kind, name, source_file
   FROM holds CROSS JOIN schedules WHERE id = schedule_id
 ),
 missed AS MATERIALIZED (
@@ -53,10 +53,10 @@ UNION ALL SELECT 'owner', root_commit, project_path, source_commit, inputs, outs
 WHERE owner_project = :project AND owner_target = :target AND applied_at IS NOT NULL
 UNION ALL SELECT 'folder', folder, key, entries, NULL, NULL, NULL, NULL FROM folders
 WHERE owner_project = :project AND owner_target = :target
-UNION ALL SELECT 'pipeline', d.name, d.digest, d.file, d.code, NULL, NULL, NULL
-FROM declarations AS d WHERE {OWN_D} AND d.kind = 'pipeline'
-UNION ALL SELECT 'datastore', d.name, d.file, NULL, NULL, NULL, NULL, NULL
-FROM declarations AS d WHERE {OWN_D} AND d.kind = 'datastore'
+UNION ALL SELECT 'Pipeline', d.name, d.digest, d.file, d.code, NULL, NULL, NULL
+FROM declarations AS d WHERE {OWN_D} AND d.kind = 'Pipeline'
+UNION ALL SELECT 'Datastore', d.name, d.file, NULL, NULL, NULL, NULL, NULL
+FROM declarations AS d WHERE {OWN_D} AND d.kind = 'Datastore'
 UNION ALL SELECT 'mine', status, NULL, NULL, NULL, NULL, owned, NULL FROM mine
 UNION ALL SELECT 'declared', NULL, NULL, NULL, NULL, NULL, number, NULL FROM declared
 UNION ALL SELECT 'unsettled', file, NULL, NULL, NULL, NULL, NULL, NULL FROM (
@@ -64,11 +64,11 @@ UNION ALL SELECT 'unsettled', file, NULL, NULL, NULL, NULL, NULL, NULL FROM (
   FROM (SELECT * FROM touched UNION ALL SELECT * FROM held) AS t LEFT JOIN declarations AS d
   ON {OWN_D} AND d.kind = t.kind AND d.name = t.name WHERE {OWN_T}
   UNION SELECT d.file FROM missed CROSS JOIN declarations AS d
-  WHERE {OWN_D} AND d.kind = 'schedule' AND {GONE["schedule"]}
+  WHERE {OWN_D} AND d.kind = 'Schedule' AND {GONE["Schedule"]}
   UNION SELECT d.file FROM declarations AS d
-  WHERE {OWN_D} AND d.kind = 'pipeline' AND {GONE["pipeline"]}
+  WHERE {OWN_D} AND d.kind = 'Pipeline' AND {GONE["Pipeline"]}
   UNION SELECT d.file FROM declarations AS d
-  WHERE {OWN_D} AND d.kind = 'datastore' AND {GONE["datastore"]}
+  WHERE {OWN_D} AND d.kind = 'Datastore' AND {GONE["Datastore"]}
 ) AS files WHERE file IS NOT NULL
 """  # noqa: S608  (constants)
 
@@ -96,10 +96,11 @@ def glance(raw: sqlite3.Connection, owner: Owner) -> Glance | None:
                 )
                 outside_then, expected = e, n
             case "folder":
-                folders[a] = rows.folder((b, c))
-            case "pipeline":
+                path, folder = rows.folder(b, c)
+                folders[path] = folder
+            case "Pipeline":
                 pipelines[a] = Pin(digest=b, file=c, code=d)
-            case "datastore":
+            case "Datastore":
                 datastores[a] = b
             case "mine":
                 owned += m

@@ -64,6 +64,14 @@ ORDER BY next_due, timers.schedule_id LIMIT ?
 """
 _MOVE = "UPDATE timers SET next_due = ?, processed_to = ?, initial = FALSE WHERE schedule_id = ?"
 _MOVE_CURSOR = "UPDATE cursors SET cursor = ? WHERE schedule_id = ?"
+# Both are looked for from the end, near which they lie.
+_LOGGED_BEFORE = """
+SELECT coalesce((
+  SELECT seq FROM changes WHERE watch_id = :watch AND poll_seq <= (
+    SELECT poll_seq FROM polls WHERE watch_id = :watch AND polled_at < :instant
+    ORDER BY poll_seq DESC LIMIT 1)
+  ORDER BY seq DESC LIMIT 1), 0)
+"""
 _NEW_FIRE = _into("fires", rows.FIRE_FIELDS, "ON CONFLICT DO NOTHING")
 _NEW_RUN = _into("runs", rows.RUN_FIELDS, "ON CONFLICT (id) DO NOTHING")
 _OPEN = f"""
@@ -139,9 +147,13 @@ class SqlLedgerTransaction:
     def arrivals(self, limit: int) -> list[Arrival]:
         """Claim active, unheld data schedules whose cursor is behind their ready watch's log.
 
-        A hold on a data schedule that has come to its end is removed: nothing was passed over.
+        A hold that has come to its end holds no more; where nothing was logged it is removed.
         """
-        watching = holds.c.schedule_id.in_(select(cursors.c.schedule_id))
+        watching = holds.c.schedule_id.in_(
+            select(cursors.c.schedule_id)
+            .join(watches, watches.c.id == cursors.c.watch_id)
+            .where(watches.c.change_seq <= cursors.c.cursor)
+        )
         self._connection.execute(delete(holds).where(holds.c.until <= self._now, watching))
         query = (
             select(
@@ -154,7 +166,7 @@ class SqlLedgerTransaction:
                 watches.c.state == WatchState.READY.value,
                 watches.c.change_seq > cursors.c.cursor,
                 schedules.c.status == Status.ACTIVE.value,
-                holds.c.schedule_id.is_(None),
+                holds.c.schedule_id.is_(None) | (holds.c.until <= self._now),
             )
             .order_by(cursors.c.schedule_id)
             .limit(limit)
@@ -173,6 +185,12 @@ class SqlLedgerTransaction:
             .limit(limit)
         )
         return list(map(rows.change, self._connection.execute(query)))
+
+    def logged_before(self, watch_id: int, instant: int) -> int:
+        """Give the last place in the change log that was written before ``instant``, else 0."""
+        found = self._raw.execute(_LOGGED_BEFORE, {"watch": watch_id, "instant": instant})
+        place: int = found.fetchone()[0]
+        return place
 
     def schedules(self, ids: Iterable[str]) -> dict[str, RegisteredSchedule]:
         """Read schedules by id."""

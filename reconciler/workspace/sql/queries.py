@@ -61,9 +61,9 @@ _OBJECT = [
     "protected",
 ]
 _READ: dict[str, Callable[[Sequence[Any]], Any]] = {
-    "schedule": rows.schedule,
-    "pipeline": rows.pipeline,
-    "datastore": rows.datastore,
+    "Schedule": rows.schedule,
+    "Pipeline": rows.pipeline,
+    "Datastore": rows.datastore,
     "lost": rows.lost,
     "owner": rows.owner_record,
 }
@@ -94,22 +94,22 @@ def _touched(table: str, kind: str, *names: str) -> dict[str, str]:
 
 
 SCHEDULES = _select(
-    "schedule",
+    "Schedule",
     _of("s", [*_OBJECT, "id", "pipeline_id", "status", "disabled_by", "updated_at"])
-    | _touched("s", "schedule", "spec", "status", "pipeline_id")
+    | _touched("s", "Schedule", "spec", "status", "pipeline_id")
     | _of("h", ["who", "why", "since", "until", "catchup"])
     | _of("t", ["next_due", "processed_to", "initial"]),
     """FROM schedules AS s LEFT JOIN holds AS h ON h.schedule_id = s.id
     LEFT JOIN timers AS t ON t.schedule_id = s.id""",
 )
 PIPELINES = _select(
-    "pipeline",
+    "Pipeline",
     _of("p", [*_OBJECT, "id", "status", "disabled_by", "version", "digest", "code_digest"])
-    | _touched("p", "pipeline", "spec", "status"),
+    | _touched("p", "Pipeline", "spec", "status"),
     "FROM pipelines AS p",
 )
 DATASTORES = _select(
-    "datastore", _of("b", _OBJECT) | _touched("b", "datastore", "spec"), "FROM datastores AS b"
+    "Datastore", _of("b", _OBJECT) | _touched("b", "Datastore", "spec"), "FROM datastores AS b"
 )
 LOST = _select(
     "lost",
@@ -118,11 +118,11 @@ LOST = _select(
     "FROM declarations AS d",
 )
 GONE = {
-    "schedule": """NOT EXISTS (SELECT 1 FROM schedules AS x WHERE x.name = d.name
+    "Schedule": """NOT EXISTS (SELECT 1 FROM schedules AS x WHERE x.name = d.name
       AND x.owner_project = d.owner_project AND x.owner_target = d.owner_target)""",
-    "pipeline": """NOT EXISTS (SELECT 1 FROM pipelines AS x
+    "Pipeline": """NOT EXISTS (SELECT 1 FROM pipelines AS x
       WHERE x.name = d.name AND x.digest = d.digest)""",
-    "datastore": "NOT EXISTS (SELECT 1 FROM datastores AS x WHERE x.name = d.name)",
+    "Datastore": "NOT EXISTS (SELECT 1 FROM datastores AS x WHERE x.name = d.name)",
 }
 OWNERS = _select(
     "owner",
@@ -143,25 +143,25 @@ OWNERS = _select(
 TOUCHED = {
     kind: f"""SELECT owner_project, owner_target, '{kind}' AS kind, name, source_file FROM {kind}s
       WHERE revision <> declared_revision"""  # noqa: S608  (constants)
-    for kind in ("schedule", "pipeline", "datastore")
+    for kind in ("Schedule", "Pipeline", "Datastore")
 }
 # As long as the numbers agree no schedule is lost, and counting costs far less than looking; but
 # for one that was renamed by hand.
-RENAMED = """EXISTS (SELECT 1 FROM touched AS t WHERE t.kind = 'schedule' AND NOT EXISTS (
-    SELECT 1 FROM declarations AS d WHERE d.kind = 'schedule' AND d.name = t.name
+RENAMED = """EXISTS (SELECT 1 FROM touched AS t WHERE t.kind = 'Schedule' AND NOT EXISTS (
+    SELECT 1 FROM declarations AS d WHERE d.kind = 'Schedule' AND d.name = t.name
     AND d.owner_project = t.owner_project AND d.owner_target = t.owner_target))"""
 _LIVE = f"""
 WITH
-touched AS MATERIALIZED ({TOUCHED["schedule"]}),
+touched AS MATERIALIZED ({TOUCHED["Schedule"]}),
 missed AS MATERIALIZED (
-  SELECT 1 AS one WHERE {RENAMED} OR (SELECT count(*) FROM declarations WHERE kind = 'schedule')
+  SELECT 1 AS one WHERE {RENAMED} OR (SELECT count(*) FROM declarations WHERE kind = 'Schedule')
    <> (SELECT count(declared_revision) FROM schedules)
 )
 {SCHEDULES} UNION ALL {PIPELINES} UNION ALL {DATASTORES}
 UNION ALL {LOST.replace("FROM", "FROM missed CROSS JOIN")}
-  WHERE d.kind = 'schedule' AND {GONE["schedule"]}
-UNION ALL {LOST} WHERE d.kind = 'pipeline' AND {GONE["pipeline"]}
-UNION ALL {LOST} WHERE d.kind = 'datastore' AND {GONE["datastore"]}
+  WHERE d.kind = 'Schedule' AND {GONE["Schedule"]}
+UNION ALL {LOST} WHERE d.kind = 'Pipeline' AND {GONE["Pipeline"]}
+UNION ALL {LOST} WHERE d.kind = 'Datastore' AND {GONE["Datastore"]}
 UNION ALL {OWNERS}
 """  # noqa: S608  (constants)
 
@@ -172,11 +172,11 @@ WITH
 asked_files AS MATERIALIZED (SELECT value FROM json_each(:files)),
 asked_schedules AS MATERIALIZED (SELECT value FROM json_each(:schedules)),
 asked_pipelines AS MATERIALIZED (SELECT value FROM json_each(:pipelines)),
-touched AS MATERIALIZED ({TOUCHED["schedule"]}),
+touched AS MATERIALIZED ({TOUCHED["Schedule"]}),
 own_schedules (name) AS MATERIALIZED (
   SELECT value FROM asked_schedules
   UNION SELECT d.name FROM asked_files AS f CROSS JOIN declarations AS d
-  WHERE {OWN_D} AND d.kind = 'schedule' AND d.file = f.value
+  WHERE {OWN_D} AND d.kind = 'Schedule' AND d.file = f.value
   UNION SELECT t.name FROM touched AS t
   WHERE {OWN_T} AND t.source_file IN (SELECT value FROM asked_files)
 ),
@@ -190,32 +190,32 @@ some_pipelines (name) AS MATERIALIZED (
   SELECT value FROM asked_pipelines
   UNION SELECT p.name FROM asked_pipelines AS a CROSS JOIN pipelines AS p WHERE p.id = a.value
   UNION SELECT d.name FROM asked_files AS f CROSS JOIN declarations AS d
-  WHERE {OWN_D} AND d.kind = 'pipeline' AND d.file = f.value
+  WHERE {OWN_D} AND d.kind = 'Pipeline' AND d.file = f.value
   UNION SELECT d.pipeline FROM own_schedules AS n CROSS JOIN declarations AS d
-  WHERE {OWN_D} AND d.kind = 'schedule' AND d.name = n.name
+  WHERE {OWN_D} AND d.kind = 'Schedule' AND d.name = n.name
   UNION SELECT p.name FROM some_schedules AS n CROSS JOIN pipelines AS p
   WHERE p.id = n.pipeline_id
 ),
 some_datastores (name) AS MATERIALIZED (
   SELECT value FROM json_each(:datastores)
   UNION SELECT d.name FROM asked_files AS f CROSS JOIN declarations AS d
-  WHERE {OWN_D} AND d.kind = 'datastore' AND d.file = f.value
+  WHERE {OWN_D} AND d.kind = 'Datastore' AND d.file = f.value
   UNION SELECT item.value FROM own_schedules AS n CROSS JOIN declarations AS d
   CROSS JOIN json_each(d.datastores) AS item
-  WHERE {OWN_D} AND d.kind = 'schedule' AND d.name = n.name
+  WHERE {OWN_D} AND d.kind = 'Schedule' AND d.name = n.name
   UNION SELECT item.value FROM some_pipelines AS n CROSS JOIN declarations AS d
   CROSS JOIN json_each(d.datastores) AS item
-  WHERE {OWN_D} AND d.kind = 'pipeline' AND d.name = n.name
+  WHERE {OWN_D} AND d.kind = 'Pipeline' AND d.name = n.name
 )
 {SCHEDULES} WHERE s.id IN (SELECT id FROM some_schedules)
 UNION ALL {PIPELINES} WHERE p.name IN (SELECT name FROM some_pipelines)
 UNION ALL {DATASTORES} WHERE b.name IN (SELECT name FROM some_datastores)
-UNION ALL {LOST} WHERE {OWN_D} AND d.kind = 'schedule'
-  AND d.name IN (SELECT name FROM own_schedules) AND {GONE["schedule"]}
-UNION ALL {LOST} WHERE {OWN_D} AND d.kind = 'pipeline'
-  AND d.name IN (SELECT name FROM some_pipelines) AND {GONE["pipeline"]}
-UNION ALL {LOST} WHERE {OWN_D} AND d.kind = 'datastore'
-  AND d.name IN (SELECT name FROM some_datastores) AND {GONE["datastore"]}
+UNION ALL {LOST} WHERE {OWN_D} AND d.kind = 'Schedule'
+  AND d.name IN (SELECT name FROM own_schedules) AND {GONE["Schedule"]}
+UNION ALL {LOST} WHERE {OWN_D} AND d.kind = 'Pipeline'
+  AND d.name IN (SELECT name FROM some_pipelines) AND {GONE["Pipeline"]}
+UNION ALL {LOST} WHERE {OWN_D} AND d.kind = 'Datastore'
+  AND d.name IN (SELECT name FROM some_datastores) AND {GONE["Datastore"]}
 """  # noqa: S608  (constants)
 
 # Without datastores asked for, the columns that list them are not opened.
@@ -304,7 +304,7 @@ def code(raw: sqlite3.Connection, digest: str) -> CodeTree:
 
 def among(values: Iterable[str]) -> str:
     """Give any number of texts as one parameter, to be read by ``json_each``."""
-    return json.dumps(list(values))
+    return json.dumps(list(map(rows.plain, values)))
 
 
 def named(owner: Owner) -> dict[str, Any]:
@@ -317,9 +317,9 @@ def _live(found: Iterable[Sequence[Any]]) -> Live:
     for row in found:
         parts[row[0]].append(_READ[row[0]](row))
     return Live(
-        schedules=tuple(sorted(parts["schedule"], key=attrgetter("name", "id"))),
-        pipelines=tuple(sorted(parts["pipeline"], key=attrgetter("name", "version"))),
-        datastores=tuple(sorted(parts["datastore"], key=attrgetter("name"))),
+        schedules=tuple(sorted(parts["Schedule"], key=attrgetter("name", "id"))),
+        pipelines=tuple(sorted(parts["Pipeline"], key=attrgetter("name", "version"))),
+        datastores=tuple(sorted(parts["Datastore"], key=attrgetter("name"))),
         lost=tuple(sorted(parts["lost"], key=attrgetter("owner", "kind", "name"))),
         owners=tuple(sorted(parts["owner"], key=attrgetter("owner"))),
     )

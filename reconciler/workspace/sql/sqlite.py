@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import weakref
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -33,6 +34,8 @@ class ReadOnlyFile:
         with meaning(path):
             self._raw = connect(path, read_only=True)
             self._raw.set_trace_callback(trace)
+        # Whoever opened a workspace for one command need not close it.
+        weakref.finalize(self, self._raw.close)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

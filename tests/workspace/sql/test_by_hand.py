@@ -22,9 +22,9 @@ from tests.workspace.make import (
 )
 
 TOUCHED = {
-    "schedule": Applied(spec='{"applied":1}', pipeline_id="p-1"),
-    "pipeline": Applied(spec='{"applied":1}'),
-    "datastore": Applied(spec='{"applied":1}'),
+    "Schedule": Applied(spec='{"applied":1}', pipeline_id="p-1"),
+    "Pipeline": Applied(spec='{"applied":1}'),
+    "Datastore": Applied(spec='{"applied":1}'),
 }
 
 
@@ -52,10 +52,10 @@ def registry(workspaces):
                     line=1,
                     spec='{"applied":1}',
                     revision=1,
-                    pipeline_id="p-1" if kind == "schedule" else None,
-                    digest="d1" if kind == "pipeline" else None,
+                    pipeline_id="p-1" if kind == "Schedule" else None,
+                    digest="d1" if kind == "Pipeline" else None,
                 )
-                for kind, name in (("schedule", "s"), ("pipeline", "p"), ("datastore", "landing"))
+                for kind, name in (("Schedule", "s"), ("Pipeline", "p"), ("Datastore", "landing"))
             ],
         )
         write.record_owner(OwnerRecord(owner=OWNER))
@@ -84,7 +84,7 @@ def test_an_edit_by_hand_touches_the_object(workspaces, registry, statement):
     kind = statement.split()[1].removesuffix("s")
     assert by_hand(workspaces, statement) == 1
     (touched,) = getattr(registry.live(), f"{kind}s")
-    assert (touched.revision, touched.applied) == (2, TOUCHED[kind])
+    assert (touched.revision, touched.applied) == (2, TOUCHED[kind.capitalize()])
     assert registry.glance(OWNER).unsettled == (f"{kind}.yml",)
     assert due(workspaces.open().ledger, NOW) == [registry.live().schedules[0].id]
 

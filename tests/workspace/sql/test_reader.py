@@ -52,9 +52,9 @@ def registry(workspaces):
         write.declare(
             OWNER,
             [
-                Declaration(kind="schedule", name="s", file="a.yml", line=1, spec="{}", revision=1),
+                Declaration(kind="Schedule", name="s", file="a.yml", line=1, spec="{}", revision=1),
                 Declaration(
-                    kind="pipeline",
+                    kind="Pipeline",
                     name="p",
                     file="p.yml",
                     line=1,
