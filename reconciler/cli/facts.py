@@ -14,7 +14,7 @@ from reconciler.clock import iso, parse_instant, to_datetime
 from reconciler.live import Owner
 from reconciler.plan.bind import label
 from reconciler.plan.spec import spec_value
-from reconciler.schedule import DatastoreChange, Schedule, Status
+from reconciler.schedule import DatastoreChange, Missed, Schedule, Status
 from reconciler.trigger.calendar import HORIZON
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.describe import clock_change, describe
@@ -42,6 +42,19 @@ _INSTANTS = frozenset(
         "updated_at",
     )
 )
+
+
+CATCHUPS = [choice.value for choice in (Missed.SKIP, Missed.LAST, Missed.ALL)]
+_THEN = {
+    Missed.SKIP: "what comes due meanwhile is passed over",
+    Missed.LAST: "then the last one that came due runs",
+    Missed.ALL: "then all that came due run",
+}
+
+
+def then(catchup: str) -> str:
+    """Say what follows when a hold ends."""
+    return _THEN[Missed(catchup)]
 
 
 def data(value: Any) -> Any:  # noqa: ANN401  (any record, to any plain data)

@@ -6,13 +6,13 @@ import getpass
 
 import click
 
-from reconciler.cli.facts import data, zone_of
+from reconciler.cli.facts import CATCHUPS, data, then, zone_of
 from reconciler.cli.instant import parse_end
 from reconciler.cli.say import answer, utc
 from reconciler.cli.scope import Scope, output, scoped
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.operate import find_schedule, hold_schedule
-from reconciler.schedule import Schedule
+from reconciler.schedule import Missed, Schedule
 
 
 @click.command("hold")
@@ -24,14 +24,24 @@ from reconciler.schedule import Schedule
     help="2h, 1d12h, or an ISO time; one without an offset is on the schedule's clock. "
     "Until released by default.",
 )
+@click.option(
+    "--catchup",
+    type=click.Choice(CATCHUPS),
+    help="Which of the fires that come due meanwhile run when it ends. By default none by the "
+    "clock, and all by data.",
+)
 @output
 @scoped
-def command(scope: Scope, *, as_json: bool, name: str, reason: str, until: str | None) -> None:
+def command(  # noqa: PLR0913  (one per option)
+    scope: Scope, *, as_json: bool, name: str, reason: str, until: str | None, catchup: str | None
+) -> None:
     """Pause a schedule. No apply lifts a hold; its end or `release` does. Runs go on."""
     registry = scope.open().registry
     here = find_schedule(registry.live(), name)
     zone = zone_of(spec_value(Schedule, here.spec))
     end = None if until is None else parse_end(until, zone, registry.now())
-    hold_schedule(registry, here.id, who=getpass.getuser(), why=reason, until=end)
+    chosen = None if catchup is None else Missed(catchup)
+    hold_schedule(registry, here.id, who=getpass.getuser(), why=reason, until=end, catchup=chosen)
+    after = data(find_schedule(registry.live(), here.id))
     said = f"schedule {here.name} is held until {utc(end) or 'it is released'}"
-    answer(said, data(find_schedule(registry.live(), here.id)), as_json=as_json)
+    answer(f"{said}; {then(after['hold']['catchup'])}", after, as_json=as_json)

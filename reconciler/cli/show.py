@@ -11,6 +11,7 @@ from reconciler.cli.facts import (
     occurrences,
     print_occurrences,
     schedule_data,
+    then,
     zone_of,
 )
 from reconciler.cli.say import clean, document, short, state, table, utc
@@ -79,7 +80,8 @@ def _write_schedule(facts: Facts) -> None:
     pairs = {
         "status": state(facts["condition"]),
         "held": hold and f"by {hold['who']} since {_time(hold['since'])}: {hold['why']}",
-        "held until": hold and (_time(hold["until"]) or "released"),
+        "held until": hold
+        and f"{_time(hold['until']) or 'it is released'}; {then(hold['catchup'])}",
         "disabled by": facts["disabled_by"],
         "trigger": facts["trigger"],
         "pipeline": f"{facts['pipeline']}  {facts['pipeline_id'] or ''}",

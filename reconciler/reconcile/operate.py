@@ -18,7 +18,7 @@ from reconciler.plan.spec import spec_text, spec_value
 from reconciler.reconcile.arm import arming, passed_over
 from reconciler.reconcile.write import rearm
 from reconciler.run import Run, RunState
-from reconciler.schedule import DatastoreChange, Schedule, Status
+from reconciler.schedule import DatastoreChange, Missed, Schedule, Status
 from reconciler.trigger.decide import manual_key
 
 if TYPE_CHECKING:
@@ -189,7 +189,8 @@ def disable_schedule(registry: Registry, name: str, *, who: str, why: str) -> St
         if here.owner is None:
             _set(tx, here, spec_value(Schedule, here.spec), Status.DISABLED)
             return Status.DISABLED
-        return _hold(tx, here, Hold(who=who, why=why, since=tx.now()))
+        hold = Hold(who=who, why=why, since=tx.now(), catchup=_usual_catchup(here))
+        return _hold(tx, here, hold)
 
 
 def enable_schedule(registry: Registry, name: str) -> None:
@@ -210,11 +211,22 @@ def enable_schedule(registry: Registry, name: str) -> None:
             text = f"schedule '{here.name}' is disabled by {here.disabled_by} in {here.owner}"
             raise Refused(f"{text}; declare it Active in its manifest")
         if here.hold is not None:
-            _lift(tx, here)
+            _lift(tx, here, here.hold)
 
 
-def hold_schedule(registry: Registry, name: str, *, who: str, why: str, until: int | None) -> None:
+def hold_schedule(  # noqa: PLR0913  (what a hold says, each by its name)
+    registry: Registry,
+    name: str,
+    *,
+    who: str,
+    why: str,
+    until: int | None,
+    catchup: Missed | None = None,
+) -> None:
     """Pause a schedule until an instant, or without end.
+
+    ``catchup`` says which of the fires that come due meanwhile are made up for when it ends. By
+    default that is none for a schedule by the clock and all for one by data: files do not pass.
 
     Raises:
         NotFound: no such schedule.
@@ -226,19 +238,34 @@ def hold_schedule(registry: Registry, name: str, *, who: str, why: str, until: i
             raise Refused(f"schedule '{here.name}' is disabled; there is nothing to hold")
         if until is not None and until <= tx.now():
             raise Refused("the end of a hold must be in the future")
-        _hold(tx, here, Hold(who=who, why=why, since=tx.now(), until=until))
+        catchup = catchup or _usual_catchup(here)
+        _hold(tx, here, Hold(who=who, why=why, since=tx.now(), until=until, catchup=catchup))
+
+
+def _usual_catchup(here: RegisteredSchedule) -> Missed:
+    return Missed.ALL if _by_data(here) else Missed.SKIP
+
+
+def _by_data(here: RegisteredSchedule) -> bool:
+    return isinstance(spec_value(Schedule, here.spec).trigger, DatastoreChange)
 
 
 def _hold(tx: RegistryTransaction, here: RegisteredSchedule, hold: Hold) -> Hold:
     """Set a hold; what an earlier one has kept from firing, this one does."""
-    if here.hold is not None and here.hold.active(hold.since):
-        hold = replace(hold, since=min(here.hold.since, hold.since))
+    earlier, due = here.hold, here.next_due
+    if earlier is not None:
+        undecided = due is not None and due <= hold.since
+        if earlier.active(hold.since) or undecided:
+            hold = replace(hold, since=min(earlier.since, hold.since))
     tx.hold(here.id, hold)
     return hold
 
 
-def release_schedule(registry: Registry, name: str) -> None:
-    """Lift a hold; what was due meanwhile is recorded as passed over.
+def release_schedule(registry: Registry, name: str, catchup: Missed | None = None) -> None:
+    """End a hold now; what came due meanwhile is made up for as the hold says, or ``catchup``.
+
+    What is passed over is recorded at once where that can be known here; the rest the runner
+    decides when it looks next, as at the end of a hold that ends by itself.
 
     Raises:
         NotFound: no such schedule.
@@ -248,14 +275,18 @@ def release_schedule(registry: Registry, name: str) -> None:
         here = find_schedule(tx.live(), name)
         if here.hold is None:
             raise Refused(f"schedule '{here.name}' is not held")
-        _lift(tx, here)
+        _lift(tx, here, replace(here.hold, catchup=catchup or here.hold.catchup))
 
 
-def _lift(tx: RegistryTransaction, here: RegisteredSchedule) -> None:
-    hold = here.hold
-    assert hold is not None, "the caller looked"  # noqa: S101  (the caller's duty)
+def _lift(tx: RegistryTransaction, here: RegisteredSchedule, hold: Hold) -> None:
+    """End a hold, of which the schedule's own may have been a variant."""
     now = tx.now()
     gap = passed_over(here, now, f"held by {hold.who}: {hold.why}")
+    decided_here = hold.catchup is Missed.SKIP and hold.active(now)
+    if _by_data(here) or (gap is not None and not decided_here):
+        until = now if hold.until is None else min(hold.until, now)
+        tx.hold(here.id, replace(hold, until=until))
+        return
     if gap is not None:
         tx.record_gap(gap)
         schedule = spec_value(Schedule, here.spec)

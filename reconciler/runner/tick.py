@@ -17,11 +17,13 @@ from reconciler.clock import MINUTE
 from reconciler.errors import ReconcilerError
 from reconciler.fields import Scalar
 from reconciler.run import Decision, Fire, Run, RunState
+from reconciler.runner.held import next_page
 from reconciler.schedule import DatastoreChange, Overlap, Status
-from reconciler.trigger.arrivals import ChangeKind, display, ignored_because
+from reconciler.trigger.arrivals import display
 from reconciler.trigger.decide import (
     Policy,
     Timer,
+    data_gap_key,
     data_key,
     decide,
     due_key,
@@ -37,9 +39,10 @@ if TYPE_CHECKING:
 
     from reconciler.live import PublishedPipeline, RegisteredSchedule
     from reconciler.runner.book import Book
+    from reconciler.runner.held import Page
     from reconciler.schedule import Schedule
     from reconciler.workspace.base import Ledger
-    from reconciler.workspace.records import DueTimer, LoggedChange
+    from reconciler.workspace.records import DueTimer
 
 log = logging.getLogger(__name__)
 
@@ -162,19 +165,9 @@ class Ticker:
         dues += [_Due(due_key(d.due), d.due, d.decision, d.reason) for d in outcome.decided]
         replaced = unfinished if outcome.cancel_running else Unfinished()
         self._write(batch, here, schedule, dues, versions, replaced)
-        batch.fires += [
-            Fire(
-                schedule_id=here.id,
-                occurrence_key=gap_key(gap.first, gap.last),
-                due_at=gap.first,
-                decided_at=batch.now,
-                decision=Decision.GAP,
-                reason=gap.reason,
-                revision=here.revision,
-                count=gap.count,
-            )
-            for gap in outcome.gaps
-        ]
+        for gap in outcome.gaps:
+            key = gap_key(gap.first, gap.last)
+            _pass_over(batch, here, key, gap.first, gap.count, gap.reason)
         if outcome.lift_hold:
             batch.tx.lift_expired_hold(here.id)
         return TimerMove(
@@ -201,18 +194,26 @@ class Ticker:
         cursors: dict[str, int] = {}
         for arrival in arrivals:
             schedule = here[arrival.schedule_id]
-            changes = batch.tx.changes(arrival.watch_id, arrival.cursor, BATCH)
             try:
                 spec = self._read(schedule, versions)
             except ReconcilerError as error:
                 self._degrade(schedule, error)
                 continue
             self._degraded.pop(schedule.id, None)
-            cursors[schedule.id] = changes[-1].seq
+            trigger = spec.trigger
+            assert isinstance(trigger, DatastoreChange), "only these have cursors"  # noqa: S101  (arm's law)
+            page = next_page(batch.tx, arrival, schedule.hold, trigger)
+            cursors[schedule.id] = page.cursor
             open_runs = unfinished.get(schedule.id, Unfinished())
-            dues, cancel = _arrival(changes, spec, open_runs, batch.now)
+            dues, cancel = _arrival(page, trigger, Policy.of(spec), open_runs, batch.now)
             replaced = open_runs if cancel else Unfinished()
             self._write(batch, schedule, spec, dues, versions, replaced)
+            if page.passed is not None:
+                gone = page.passed
+                key = data_gap_key(arrival.watch_id, gone.first, gone.last)
+                _pass_over(batch, schedule, key, batch.now, gone.count, gone.reason)
+            if page.lift:
+                batch.tx.lift_expired_hold(schedule.id)
         batch.tx.move_cursors(cursors)
         return len(cursors)
 
@@ -318,25 +319,40 @@ class Ticker:
         )
 
 
+def _pass_over(  # noqa: PLR0913, PLR0917  (what a gap's row says)
+    batch: _Batch, here: RegisteredSchedule, key: str, first: int, count: int, reason: str
+) -> None:
+    """Add the one row of ``count`` occurrences that are not made up for."""
+    batch.names[here.id] = here.name
+    batch.fires.append(
+        Fire(
+            schedule_id=here.id,
+            occurrence_key=key,
+            due_at=first,
+            decided_at=batch.now,
+            decision=Decision.GAP,
+            reason=reason,
+            revision=here.revision,
+            count=count,
+        )
+    )
+
+
 def _arrival(
-    changes: list[LoggedChange], schedule: Schedule, unfinished: Unfinished, now: int
+    page: Page, trigger: DatastoreChange, policy: Policy, unfinished: Unfinished, now: int
 ) -> tuple[list[_Due], bool]:
-    """Decide about each logged change that the schedule's filters let through.
+    """Decide about each change of a page.
 
     Tells, too, whether the schedule's unfinished runs are to be canceled.
     """
-    trigger = schedule.trigger
-    assert isinstance(trigger, DatastoreChange), "only data triggers have cursors"  # noqa: S101  (arm's law)
-    policy = Policy.of(schedule)
     running, waiting = list(unfinished.running), list(unfinished.waiting)
     cancel = False
     dues: list[_Due] = []
-    counted = [change for change in changes if _counts(change, trigger)]
-    for change in counted:
+    for change in page.changes:
         key = data_key(change.watch_id, change.seq)
-        if policy.overlap is Overlap.CANCEL_RUNNING and change is not counted[-1]:
+        if policy.overlap is Overlap.CANCEL_RUNNING and change is not page.changes[-1]:
             # Nothing is started only to be canceled in the same breath.
-            text = f"skipped: {display(counted[-1].file.name)} replaces it"
+            text = f"skipped: {display(page.changes[-1].file.name)} replaces it"
             verdict = Verdict(Decision.SKIP, f"{text} (overlap: {policy.overlap})")
         else:
             verdict = choose(policy.overlap, policy.max_active_runs, running, waiting)
@@ -344,12 +360,13 @@ def _arrival(
         cancel |= verdict.cancel
         path = _data_path(trigger, change.file.name)
         name = trigger.data_path_parameter_name
+        said = verdict.reason or f"{display(change.file.name)} was {change.change}"
         dues.append(
             _Due(
                 key,
                 now,
                 verdict.decision,
-                verdict.reason or f"{display(change.file.name)} was {change.change}",
+                f"{page.held}; {said}" if page.held else said,
                 facts={
                     "datastore": trigger.datastore,
                     "path": path.partition("/")[2],
@@ -362,12 +379,6 @@ def _arrival(
             )
         )
     return dues, cancel
-
-
-def _counts(change: LoggedChange, trigger: DatastoreChange) -> bool:
-    if change.change == ChangeKind.DELETED:
-        return False
-    return ignored_because(change.file.name, trigger.include, trigger.ignore) is None
 
 
 def _run_id(schedule_id: str, key: str) -> str:

@@ -111,7 +111,7 @@ def decide(timer: Timer, calendar: Calendar, policy: Policy, now: int) -> Outcom
     policy lets it. An older one is missed, and ``missed`` says what becomes of it:
 
     - ``last``: the newest missed one is made up for, if it lies in the catch-up window and nothing
-      newer is due on time, which would do the same work;
+      newer fires, which would do the same work;
     - ``all``: all that lie in the window are made up for;
     - ``skip``: none is.
 
@@ -119,30 +119,46 @@ def decide(timer: Timer, calendar: Calendar, policy: Policy, now: int) -> Outcom
     dues are made up for or recorded so, the newest; the older ones become one gap.
 
     While the schedule is held nothing is decided and the mark stays. Once the hold is over, what
-    was due from its beginning up to, but not at, its end becomes one gap, and what was due before
-    it was missed. When the clock went back behind the mark nothing is decided until it has caught
-    up.
+    was due from its beginning up to, but not at, its end is decided by its ``catchup``, however
+    long ago it was:
+
+    - ``skip``: all of it becomes one gap;
+    - ``last``: the newest is made up for, the older ones become one gap;
+    - ``all``: the newest ``max_catchup`` are made up for, the older ones become one gap.
+
+    What was due before or after the hold is on time or missed as if there had been none. When the
+    clock went back behind the mark nothing is decided until it has caught up.
     """
     mark, hold = timer.processed_to, timer.hold
     if hold is not None and hold.active(now):
         return Outcome(processed_to=mark, next_due=hold.until)
     if now < mark:
         return _outcome(calendar, mark)
-    dues: Iterable[int] = calendar.between(mark, now)
+    start = end = mark
+    launches: list[Decided] = []
     held = None
     if hold is not None and hold.until is not None:
-        start, end = max(mark, hold.since - 1), max(mark, hold.until - 1)
-        reason = f"held by {hold.who} until {iso(hold.until)}: {hold.why}"
-        held = _gap(calendar.between(start, end), reason)
-        dues = chain(calendar.between(mark, min(start, end)), calendar.between(end, now))
-    late, on_time, older = _sort(dues, now, policy.max_catchup)
-    made_up, missed = _catch_up(late, calendar, policy, now, newer=bool(on_time))
-    fired, cancel = _overlap(
-        [*made_up, *(Decided(d, Decision.LAUNCH, "") for d in on_time)], timer, policy
+        end = max(mark, hold.until - 1)
+        start = min(end, max(mark, hold.since - 1))
+        launches, held = _held(_between(calendar, start, end), hold, policy, now)
+    late_to = now - GRACE - 1
+    late, older = _newest(
+        chain(_between(calendar, mark, min(start, late_to)), _between(calendar, end, late_to)),
+        policy.max_catchup,
     )
+    on_time = chain(
+        _between(calendar, max(mark, late_to), start), _between(calendar, max(end, late_to), now)
+    )
+    launches += [Decided(due, Decision.LAUNCH, "") for due in on_time]
+    newest = max((one.due for one in launches), default=mark)
+    made_up, missed = _catch_up(late, calendar, policy, now, newest)
+    fired, cancel = _overlap(sorted([*launches, *made_up], key=_due), timer, policy)
+    if older is not None:
+        limit = f"the {policy.max_catchup} that are looked at (max_catchup)"
+        older = replace(older, reason=f"missed: {older.count} fires older than {limit}")
     return replace(
         _outcome(calendar, now),
-        decided=tuple(sorted([*missed, *fired], key=lambda one: one.due)),
+        decided=tuple(sorted([*missed, *fired], key=_due)),
         gaps=tuple(sorted((g for g in (older, held) if g), key=lambda gap: gap.first)),
         cancel_running=cancel,
         lift_hold=hold is not None,
@@ -154,38 +170,64 @@ def _outcome(calendar: Calendar, mark: int) -> Outcome:
     return Outcome(processed_to=mark, next_due=next_due, completed=next_due is None)
 
 
-def _gap(dues: Iterable[int], reason: str) -> Gap | None:
-    first = last = count = 0
-    for due in dues:
-        first, last, count = first if count else due, due, count + 1
-    return Gap(first, last, count, reason) if count else None
+def _between(calendar: Calendar, after: int, until: int) -> Iterable[int]:
+    # Most stretches are empty, and asking a calendar costs more than this.
+    return calendar.between(after, until) if after < until else ()
 
 
-def _sort(dues: Iterable[int], now: int, limit: int) -> tuple[list[int], list[int], Gap | None]:
-    """Split into the newest ``limit`` late dues, those on time, and the gap before them."""
-    late: deque[int] = deque()
-    on_time: list[int] = []
+def _due(one: Decided) -> int:
+    return one.due
+
+
+def _newest(dues: Iterable[int], limit: int) -> tuple[list[int], Gap | None]:
+    """Split into the newest ``limit`` and the gap before them, which has no reason yet."""
+    newest: deque[int] = deque()
     first = last = count = 0
     for due in dues:
-        if due >= now - GRACE:
-            on_time.append(due)
-            continue
-        late.append(due)
-        if len(late) > limit:
-            last = late.popleft()
+        newest.append(due)
+        if len(newest) > limit:
+            last = newest.popleft()
             first, count = first if count else last, count + 1
-    reason = f"missed: {count} fires older than the {limit} that are looked at (max_catchup)"
-    return list(late), on_time, Gap(first, last, count, reason) if count else None
+    return list(newest), Gap(first, last, count, "") if count else None
+
+
+def _held(
+    dues: Iterable[int], hold: Hold, policy: Policy, now: int
+) -> tuple[list[Decided], Gap | None]:
+    """Split what came due during a hold that is over into what is made up for and a gap."""
+    limit = {Missed.SKIP: 0, Missed.LAST: 1, Missed.ALL: policy.max_catchup}[hold.catchup]
+    newest, older = _newest(dues, limit)
+    why, rule = held_by(hold), f"(catchup: {hold.catchup})"
+    made_up = [
+        Decided(due, Decision.LAUNCH, f"{why}; made up {_age(due, now)} {rule}") for due in newest
+    ]
+    if older is not None:
+        stands = "" if hold.catchup is Missed.SKIP else f"; newer fires stand for them {rule}"
+        older = replace(older, reason=why + stands)
+    return made_up, older
+
+
+def held_by(hold: Hold) -> str:
+    """Say whose hold it was, until when and why; for the reasons of what it kept from firing."""
+    until = "" if hold.until is None else f" until {iso(hold.until)}"
+    return f"held by {hold.who}{until}: {hold.why}"
+
+
+def _age(due: int, now: int) -> str:
+    return f"{duration_text(timedelta(seconds=(now - due) // SECOND))} late"
 
 
 def _catch_up(
-    late: Sequence[int], calendar: Calendar, policy: Policy, now: int, *, newer: bool
+    late: Sequence[int], calendar: Calendar, policy: Policy, now: int, newest: int
 ) -> tuple[list[Decided], list[Decided]]:
-    """Split late dues into those made up for and those missed."""
+    """Split late dues into those made up for and those missed.
+
+    ``newest`` is the newest due that fires whatever becomes of these.
+    """
     made_up, missed = [], []
     for due in late:
-        age = f"{duration_text(timedelta(seconds=(now - due) // SECOND))} late"
-        last = due == late[-1] and not newer
+        age = _age(due, now)
+        last = due == late[-1] and due > newest
         window = _window(due, calendar, policy)
         rule = f"(missed: {policy.missed})"
         if policy.missed is Missed.SKIP:
@@ -259,3 +301,8 @@ def manual_key(token: str) -> str:
 def gap_key(first: int, last: int) -> str:
     """Name a gap by the first and last due time in it."""
     return f"{Kind.GAP}:{iso(first)}/{iso(last)}"
+
+
+def data_gap_key(watch_id: int, first_seq: int, last_seq: int) -> str:
+    """Name a gap in a watch's change log by the first and last line in it."""
+    return f"{Kind.GAP}:{watch_id}:{first_seq}/{last_seq}"

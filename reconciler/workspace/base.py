@@ -308,12 +308,16 @@ class LedgerTransaction(Protocol):
     def arrivals(self, limit: int) -> list[Arrival]:
         """Claim active, unheld data schedules whose cursor is behind their ready watch's log.
 
-        A hold on a data schedule that has come to its end is removed: nothing was passed over.
+        A hold that has come to its end holds no more; where nothing was logged it is removed.
         """
         ...
 
     def changes(self, watch_id: int, after: int, limit: int) -> list[LoggedChange]:
         """Read the change log from ``after`` (exclusive), in order."""
+        ...
+
+    def logged_before(self, watch_id: int, instant: int) -> int:
+        """Give the last place in the change log that was written before ``instant``, else 0."""
         ...
 
     def schedules(self, ids: Iterable[str]) -> dict[str, RegisteredSchedule]:

@@ -232,7 +232,10 @@ def test_the_command_that_starts_a_runner_can_be_pasted(desk):
 
 def test_a_hold_is_shown_everywhere_and_lifted_by_release(desk):
     done = desk("hold", "yearly", "--until", "2030-01-01T00:00", "--reason", "audit")
-    assert done.out == "schedule yearly is held until 2030-01-01T00:00:00Z\n"
+    assert done.out == (
+        "schedule yearly is held until 2030-01-01T00:00:00Z; "
+        "what comes due meanwhile is passed over\n"
+    )
     assert "Held" in desk("list").out
     assert "audit" in desk("show", "yearly").out
     assert desk("plan", "--detailed-exitcode").code == 0
@@ -251,8 +254,23 @@ def test_a_hold_is_shown_everywhere_and_lifted_by_release(desk):
     )
     assert (
         desk("hold", "arrivals", "--reason", "x").out
-        == "schedule arrivals is held until it is released\n"
+        == "schedule arrivals is held until it is released; then all that came due run\n"
     )
+
+
+def test_a_hold_says_what_follows_it(desk):
+    done = desk("hold", "yearly", "--until", "2d", "--reason", "audit", "--catchup", "last")
+    assert done.out.endswith("; then the last one that came due runs\n")
+    assert "Z; then the last one that came due runs\n" in desk("show", "yearly").out
+    assert desk("show", "yearly", "--output", "json").data["hold"]["catchup"] == "last"
+    (_, listed) = desk("list", "--output", "json").data
+    assert (listed["name"], listed["hold"]["catchup"]) == ("yearly", "last")
+    assert desk("release", "yearly", "--catchup", "all").out == "schedule yearly is released\n"
+    wrong = desk("hold", "yearly", "--reason", "x", "--catchup", "some")
+    assert (wrong.code, wrong.err.count("\n")) == (1, 1)
+    assert "'some' is not one of 'skip', 'last', 'all'" in wrong.err
+    disabled = desk("disable", "arrivals", "--output", "json").data
+    assert disabled["hold"]["catchup"] == "all"
 
 
 def test_disable_and_enable_by_hand(desk):
