@@ -48,7 +48,7 @@ def registry(workspaces):
                 Declaration(
                     kind=kind,
                     name=name,
-                    file=f"{kind}.yml",
+                    file=f"{kind.lower()}.yml",
                     line=1,
                     spec='{"applied":1}',
                     revision=1,
@@ -81,9 +81,10 @@ def by_hand(workspaces, statement):
     ],
 )
 def test_an_edit_by_hand_touches_the_object(workspaces, registry, statement):
-    kind = statement.split()[1].removesuffix("s")
+    table = statement.split()[1]
+    kind = table.removesuffix("s").capitalize()
     assert by_hand(workspaces, statement) == 1
-    (touched,) = getattr(registry.live(), f"{kind}s")
+    (touched,) = getattr(registry.live(), table)
     assert (touched.revision, touched.applied) == (2, TOUCHED[kind.capitalize()])
     assert registry.glance(OWNER).unsettled == (f"{kind}.yml",)
     assert due(workspaces.open().ledger, NOW) == [registry.live().schedules[0].id]
@@ -118,7 +119,7 @@ def test_a_schedule_deleted_by_hand_is_lost(workspaces, registry):
     by_hand(workspaces, "DELETE FROM timers")
     by_hand(workspaces, "DELETE FROM schedules")
     seen = registry.glance(OWNER)
-    assert (seen.owned, seen.expected, seen.unsettled) == (0, 1, ("schedule.yml",))
+    assert (seen.owned, seen.expected, seen.unsettled) == (0, 1, ("Schedule.yml",))
     assert [lost.name for lost in registry.live().lost] == ["s"]
 
 
