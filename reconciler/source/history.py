@@ -111,7 +111,8 @@ class History:
             (self._commit, other, Descent.ANCESTOR),
         ]:
             status, _, said = self._run("merge-base", "--is-ancestor", older, newer)
-            if status not in {0, 1}:
+            # Some versions of Git take a commit they cannot read for one without parents.
+            if status not in {0, 1} or "error:" in said:
                 raise refuse(self._folder, said)
             if status == 0:
                 return descent

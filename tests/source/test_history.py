@@ -2,8 +2,14 @@ from __future__ import annotations
 
 import sys
 
+import pytest
+
+from reconciler.errors import SourceError
 from reconciler.live import Provenance
+from reconciler.source.base import Descent
+from reconciler.source.git import open_commit, open_source
 from tests.source.opened import by, git, opened, repository
+from tests.source.repositories import Repository
 from tests.source.test_directory import readable_by_all
 
 __all__ = ["git", "readable_by_all", "repository"]
@@ -111,3 +117,86 @@ def test_an_author_with_any_name_is_told_as_they_write_it(repository):
     source = opened(repository)
     assert source.state().author == "/:Ünï \t 中文 <->"
     assert source.provenance(["a.yml"])["a.yml"].author == "/:Ünï \t 中文 <->"
+
+
+# Descent
+
+
+def descent(repository, ours, theirs):
+    return open_commit(str(repository.folder), ours).descent(theirs)
+
+
+@pytest.fixture(params=[500, 2])
+def reach(request, monkeypatch):
+    """Once by the walk alone, once by Git's own search after it."""
+    monkeypatch.setattr("reconciler.source.history._NEAR", request.param)
+
+
+def test_how_two_commits_stand_to_each_other(repository, reach):
+    first = repository.commit({"a.yml": "1"})
+    repository.commit({"a.yml": "2"})
+    repository.git("switch", "--quiet", "--create=side")
+    side = repository.commit({"b.yml": "side"})
+    repository.git("switch", "--quiet", "main")
+    for number in range(3, 9):
+        main = repository.commit({"a.yml": f"{number}"})
+    repository.git("merge", "--quiet", "--no-edit", "side")
+    merge = repository.git("rev-parse", "HEAD")
+    assert descent(repository, main, main) is Descent.SAME
+    assert descent(repository, main, first) is Descent.DESCENDANT
+    assert descent(repository, first, main) is Descent.ANCESTOR
+    assert descent(repository, main, side) is Descent.DIVERGED
+    assert descent(repository, side, main) is Descent.DIVERGED
+    assert descent(repository, merge, side) is Descent.DESCENDANT
+    assert descent(repository, side, merge) is Descent.ANCESTOR
+    assert opened(repository).descent(main) is Descent.DESCENDANT
+
+
+def test_histories_without_a_common_commit_have_diverged(repository, tmp_path, reach):
+    repository.commit()
+    repository.git("switch", "--quiet", "--orphan", "other")
+    other = repository.commit({"reconciler.yml": "x"})
+    assert descent(repository, "main", other) is Descent.DIVERGED
+
+
+def test_a_shallow_clone_cannot_tell_what_lies_beyond_its_edge(repository, tmp_path, reach):
+    first = repository.commit({"a.yml": "1"})
+    commits = [repository.commit({"a.yml": f"{number}"}) for number in range(2, 8)]
+    url = repository.folder.as_uri()
+    repository.git("clone", "--quiet", "--depth=6", url, str(tmp_path / "clone"))
+    source = open_source(str(tmp_path / "clone"))
+    assert source.shallow()
+    assert source.descent(first) is Descent.UNKNOWN
+    assert source.descent(commits[2]) is Descent.DESCENDANT
+    repository.git("switch", "--quiet", "--create=side", first)
+    side = repository.commit({"b.yml": "side"})
+    clone = Repository(tmp_path / "clone", new=False)
+    clone.git("fetch", "--quiet", "--depth=1", "origin", "side")
+    assert source.descent(side) is Descent.UNKNOWN
+
+
+@pytest.mark.parametrize("other", ["0" * 40, "HEAD", "main", "", "x\ny", "--all", "0" * 64])
+def test_of_what_is_no_commit_here_nothing_is_said(repository, other):
+    repository.commit({"a.yml": "1"})
+    source = opened(repository)
+    assert source.descent(other) is Descent.UNKNOWN
+    assert source.descent(repository.git("rev-parse", "HEAD:a.yml")) is Descent.UNKNOWN
+    assert not source.shallow()
+
+
+def test_before_the_first_commit_nothing_is_said(repository):
+    source = opened(repository)
+    assert source.descent("0" * 40) is Descent.UNKNOWN
+    assert source.root_commit() is None
+    assert not source.shallow()
+
+
+def test_a_search_that_cannot_be_made_is_an_error(repository, monkeypatch):
+    monkeypatch.setattr("reconciler.source.history._NEAR", 1)
+    first = repository.commit({"a.yml": "1"})
+    second = repository.commit({"a.yml": "2"})
+    last = repository.commit({"a.yml": "3"})
+    path = repository.folder / ".git/objects" / second[:2] / second[2:]
+    path.unlink()
+    with pytest.raises(SourceError, match="Git cannot read"):
+        descent(repository, last, first)

@@ -146,7 +146,7 @@ def test_a_process_that_dies_is_an_error_in_one_line(repository, started):
     source = open_commit(str(repository.folder), "HEAD")
     started[0].kill()
     started[0].wait()
-    with pytest.raises(SourceError, match="it stopped without a word$"):
+    with pytest.raises(SourceError, match=r"it stopped without a word$"):
         source.manifests(["m/*.yml"])
     assert files(source.manifests(["m/*.yml"])) == ["m/a.yml"]
 
@@ -198,7 +198,7 @@ def test_trees_that_a_partial_clone_left_out_are_named_too(partial):
     clone.write("reconciler.yml", "project: wine\n")
     with pytest.raises(MissingError, match="git fetch --refetch --no-filter"):
         opened(clone)
-    with pytest.raises(MissingError, match="the tree [0-9a-f]{40} is not in this clone"):
+    with pytest.raises(MissingError, match=r"the tree [0-9a-f]{40} is not in this clone"):
         open_commit(str(clone.folder), "HEAD").manifests(["n/*.yml"])
 
 
