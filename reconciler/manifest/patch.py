@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 
 Plain = Any  # texts, numbers, booleans, None, and lists and dicts of them
 Path = tuple[str | int, ...]
-Event = Any  # as in yaml12
+Event = Any
 
 _Parser = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 _BLOCKS = frozenset("|>")
+# As in yaml12: PyYAML's stubs let marks and names be missing.
+_ALIAS: Any = yaml.AliasEvent
+_SCALAR: Any = yaml.ScalarEvent
+_MAPPING: Any = yaml.MappingStartEvent
+_START: Any = yaml.DocumentStartEvent
+_END: Any = yaml.DocumentEndEvent
 _ENDS: Any = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 _BREAK = re.compile(r"\r\n|\r|\n")
@@ -77,12 +83,12 @@ def documents(text: str) -> list[tuple[int, int]]:
     next_event = _Parser(text).get_event
     next_event()
     behind = 0
-    while isinstance(event := next_event(), yaml.DocumentStartEvent):
+    while isinstance(event := next_event(), _START):
         start = event.end_mark.index if event.explicit else behind
         root = event = next_event()
-        while not isinstance(event, yaml.DocumentEndEvent):
+        while not isinstance(event, _END):
             event = next_event()
-        if not isinstance(root, yaml.ScalarEvent) or root.value or root.style:
+        if not isinstance(root, _SCALAR) or root.value or root.style:
             found.append((start, event.start_mark.index))
         behind = event.end_mark.index
     return found
@@ -102,13 +108,13 @@ class _Reader:
 
     def _spot(self, event: Event, head: int, slot: int) -> Spot:
         start, end = event.start_mark.index, event.end_mark.index
-        if isinstance(event, yaml.AliasEvent):
+        if isinstance(event, _ALIAS):
             self.used.add(event.anchor)
             children = self._anchors[event.anchor].children
             return Spot(head, slot, start, end, alias=event.anchor, children=children)
         spot = Spot(head, slot, start, end, anchor=event.anchor or "")
         self._anchors[spot.anchor] = spot
-        if not isinstance(event, yaml.ScalarEvent):
+        if not isinstance(event, _SCALAR):
             self._collection(event, spot)
             return spot
         spot.style = event.style or ""
@@ -124,7 +130,7 @@ class _Reader:
     def _collection(self, event: Event, spot: Spot) -> None:
         text, behind = self._text, spot.start
         spot.flow = bool(event.flow_style)
-        is_mapping = isinstance(event, yaml.MappingStartEvent)
+        is_mapping = isinstance(event, _MAPPING)
         bracketed = text[event.end_mark.index - 1 : event.end_mark.index] in {"{", "["}
         while not isinstance(event := self._next(), _ENDS):
             key: str | int = len(spot.children)
