@@ -22,9 +22,10 @@ def github_annotations(plan: Plan, folder: str = "") -> str:
     """Write workflow commands that GitHub shows beside the lines of a pull request.
 
     Guards are errors; drift, disables and removals are warnings; other changes are notices.
-    ``folder`` is the project's within the repository, ending with a slash. Each line is one
-    command; of each level there are ten at most, and the tenth counts what is left out.
+    ``folder`` is the project's within the repository. Each line is one command; of each level
+    there are ten at most, and the tenth counts what is left out.
     """
+    above = f"{folder.rstrip('/')}/" if folder.strip("./") else ""
     levels: dict[str, list[str]] = {"error": [], "warning": [], "notice": []}
     levels["error"] += [
         _command("error", f"Blocked: {guard.id}", guard.message) for guard in plan.guards
@@ -34,7 +35,7 @@ def github_annotations(plan: Plan, folder: str = "") -> str:
         title = f"{change.action.value} {change.kind.value} {change.name}"
         place = {}
         if change.file:
-            place = {"file": f"{folder}{change.file}", "line": str(change.line or 1)}
+            place = {"file": f"{above}{change.file}", "line": str(change.line or 1)}
         levels[level].append(_command(level, title, "; ".join(_message(change)), place))
     lines = [line for level, all_of in levels.items() for line in _some(level, all_of)]
     return "".join(f"{line}\n" for line in lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -103,16 +102,14 @@ def _place(change: Change) -> str:
 
 def because(change: Change) -> str:
     """Say why a change is in the plan, where that does not go without saying."""
-    formerly = None if change.formerly is None else printable(change.formerly)
-    match change.action, change.cause:
-        case Action.RENAME, _:
-            return f"formerly {formerly}"
-        case Action.ADOPT, _:
-            return f"until now of {formerly or 'no project'}"
-        case action, Cause.DRIFTED:
-            return _DRIFTED.get(action, "somebody changed it")
-        case _, cause:
-            return _REASONS.get(cause, "")
+    formerly = printable(change.formerly or "no project")
+    if change.action is Action.RENAME:
+        return f"formerly {formerly}"
+    if change.action is Action.ADOPT:
+        return f"until now of {formerly}"
+    if change.cause is Cause.DRIFTED:
+        return _DRIFTED.get(change.action, "somebody changed it")
+    return _REASONS.get(change.cause, "")
 
 
 def created(change: Change) -> Iterator[tuple[str, object]]:
@@ -223,15 +220,12 @@ def _difference(before: Timing | None, after: Timing | None) -> str:
     """Write the difference of two rates, where both go on throughout."""
     if not all(timing is None or timing.whole for timing in (before, after)):
         return ""
-    more = _per_day(after) - _per_day(before)
+    old, new = ((t.runs, t.days) if t else (0, 1) for t in (before, after))
+    more, days = new[0] * old[1] - old[0] * new[1], old[1] * new[1]
     sign, size = ("-" if more < 0 else "+"), abs(more)
-    if (10 * size).denominator > 1 and (7 * size).denominator == 1:
-        return f" ({sign}{7 * size} a week)"
-    return f" ({sign}{number(float(size))} a day)"
-
-
-def _per_day(timing: Timing | None) -> Fraction:
-    return Fraction(0) if timing is None else Fraction(timing.runs, timing.days)
+    if 10 * size % days and 7 * size % days == 0:
+        return f" ({sign}{7 * size // days} a week)"
+    return f" ({sign}{number(size / days)} a day)"
 
 
 def zone_of(spec: str | None) -> str:
@@ -297,8 +291,9 @@ def held_text(held: Held) -> str:
 def blocked(guard: Guard) -> str:
     """Write what a guard says, with its id and the option that lifts it."""
     name = printable(guard.id)
-    lift = f"; --allow {name} lifts it" if guard.allowable else ""
-    return f"{printable(guard.message)} (guard {name}{lift})"
+    message = printable(guard.message)
+    says_how = not guard.allowable or f"--allow {name}" in message
+    return f"{message} (guard {name}{'' if says_how else f'; --allow {name} lifts it'})"
 
 
 def totals(plan: Plan) -> str:

@@ -32,9 +32,12 @@ def test_a_change_stands_beside_its_line():
     )
 
 
-def test_a_project_in_a_folder_is_found_there():
-    text = github_annotations(plan_of(changed(line=None, fields=())), "teams/risk/")
-    assert text.startswith("::notice file=teams/risk/schedules/nightly.yml,line=1,title=")
+@pytest.mark.parametrize(
+    ("folder", "above"), [("teams/risk", "teams/risk/"), ("teams/risk/", "teams/risk/"), (".", "")]
+)
+def test_a_project_in_a_folder_is_found_there(folder, above):
+    text = github_annotations(plan_of(changed(line=None, fields=())), folder)
+    assert text.startswith(f"::notice file={above}schedules/nightly.yml,line=1,title=")
 
 
 def test_what_has_no_file_has_no_place():

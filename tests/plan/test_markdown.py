@@ -181,7 +181,7 @@ def test_no_comment_is_longer_than_github_takes(count):
     assert level(text) == 0 or len(text) > 100
 
 
-@examples(30)
+@examples(60)
 @given(plans, st.sampled_from([LIMIT, 8_000, 3_000, 1_500]))
 def test_a_comment_is_never_longer_than_its_limit_and_says_what_it_leaves_out(plan, limit):
     text = plan_markdown(plan, limit)
@@ -190,7 +190,7 @@ def test_a_comment_is_never_longer_than_its_limit_and_says_what_it_leaves_out(pl
         assert ("The whole plan is" in text) == (level(text) > 0)
 
 
-@examples(30)
+@examples(60)
 @given(plans)
 def test_nothing_that_somebody_wrote_becomes_markup_or_a_mention(plan):
     text = plan_markdown(plan)

@@ -337,6 +337,9 @@ def test_a_guard_says_its_id_and_what_lifts_it():
     text = plan_text(plan_of(guards=guards))
     assert "Blocked: no (guard foreign)\n" in text
     assert "Blocked: 41 of 60 (guard disables; --allow disables lifts it)\n" in text
+    told = Guard("empty", "nothing is declared; add --allow empty", allowable=True)
+    said = "Blocked: nothing is declared; add --allow empty (guard empty)\n"
+    assert said in plan_text(plan_of(guards=(told,)))
 
 
 def test_totals_are_told_where_anything_moves_in_time():

@@ -190,16 +190,11 @@ NASTY = (
     "@alice", "@org/team", "-->", "<!--", "--", "~~~", "# h", "- item", "&lt;", "[a](http://b)", "::error::",
     "\x1b[31m", "\u202e", "\ud800", "%0A", ":", ",", "*", "_", "$`x`$", "    code", "www.a.b", "\u2028", "{", "\\",
 )  # fmt: skip
-texts = st.lists(st.sampled_from(NASTY) | st.text(max_size=5), max_size=8).map("".join)
-plain = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
-    max_leaves=6,
+texts = st.lists(st.sampled_from(NASTY), max_size=4).map("".join) | st.text(max_size=6)
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
 )
+plain = scalars | texts | st.lists(texts, max_size=2) | st.dictionaries(texts, scalars, max_size=2)
 instants = st.integers(0, 7_000_000_000_000_000)
 counts = st.integers(0, 10_000)
 digests = st.none() | st.text("0123456789abcdef", min_size=64, max_size=64)
@@ -236,7 +231,7 @@ changes = st.builds(
     kind=st.sampled_from(Kind),
     name=texts,
     cause=st.sampled_from(Cause),
-    fields=st.lists(fields, max_size=7).map(tuple),
+    fields=st.lists(fields, max_size=2).map(tuple),
     file=st.none() | texts,
     line=st.none() | counts,
     id=st.none() | texts,
@@ -263,7 +258,7 @@ holds = st.builds(
 )
 
 
-def several(strategy, most=4):
+def several(strategy, most=2):
     return st.lists(strategy, max_size=most).map(tuple)
 
 
@@ -271,7 +266,7 @@ plans = st.builds(
     Plan,
     owner=st.builds(Owner, texts, texts),
     workspace=texts,
-    changes=st.lists(changes, max_size=4, unique_by=lambda change: change.address).map(tuple),
+    changes=st.lists(changes, max_size=3, unique_by=lambda change: change.address).map(tuple),
     unchanged=counts,
     as_of=instants,
     tool=texts,
@@ -279,5 +274,5 @@ plans = st.builds(
     suppressed=several(st.builds(Suppressed, texts, texts, st.sampled_from(Reason), plain, plain)),
     held=several(st.builds(Held, texts, holds)),
     commit=st.none() | texts,
-    dirty=several(texts, 8),
+    dirty=several(texts),
 )
