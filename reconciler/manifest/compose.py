@@ -11,6 +11,7 @@ none is expanded again.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -50,10 +51,15 @@ _SUGGESTIONS = 10
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Layer:
-    """One tree that values come from. ``how`` says what it is; empty for the manifest itself."""
+    """One tree that values come from.
+
+    ``how`` says what it is, empty for the manifest itself; ``tags`` are the kinds of trigger that
+    an override speaks of.
+    """
 
     how: str
     tree: Node
+    tags: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +103,15 @@ class Replaced(Node):
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """What a variable is in this target; ``value`` is None where nothing gives one."""
+    """What a variable is in this target; ``value`` is None where nothing gives one.
+
+    ``reference`` is how most people refer to it.
+    """
 
     value: Scalar | None
     place: Node
     how: str
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,25 +203,30 @@ class Composition:
             return self._scalar(node, value, faults) if "${{" in value else node
         if isinstance(value, list):
             items = [self.expand(child, faults) for child in value]
-            same = all(map(_same, items, value))
+            same = all(map(operator.is_, items, value))
             return node if same else Node(items, node.line, node.column)
-        entries: Entries = {}
+        changed: Entries = {}
         for key, (line, column, child) in value.items():
             if "${{" in key and VARIABLE.search(key):
                 faults.append((line, column, "a variable cannot stand in a key; write the key"))
-            entries[key] = (line, column, self.expand(child, faults))
-        same = all(entries[key][2] is child for key, (_, _, child) in value.items())
-        return node if same else Node(entries, node.line, node.column)
+            text = child.value
+            if type(text) is not str or "${{" in text:
+                one = self.expand(child, faults)
+                if one is not child:
+                    changed[key] = (line, column, one)
+        return Node({**value, **changed}, node.line, node.column) if changed else node
 
     def _scalar(self, node: Node, text: str, faults: Faults) -> Node:
+        usual = self.variables.get(text[14:-3])
+        if usual and usual.value is not None and text == usual.reference:
+            return _alone(usual, node)
         before = len(faults)
         found = [(m, self._value(m, node, faults)) for m in VARIABLE.finditer(text)]
         if not found or len(faults) > before:
             return node
         (match, first), *_ = found
         if match.span() == (0, len(text)):
-            style = '"' if isinstance(first.value, str) else ""
-            return Replaced(_written(first), first.place, style, node, first.how)
+            return _alone(first, node)
         parts, end = [], 0
         for match, one in found:
             parts += [text[end : match.start()], _written(one)]
@@ -237,8 +252,9 @@ class Composition:
         return _Value("", node, "")
 
 
-def _same(one: Node, other: Node) -> bool:
-    return one is other
+def _alone(value: _Value, node: Node) -> Replaced:
+    style = '"' if isinstance(value.value, str) else ""
+    return Replaced(_written(value), value.place, style, node, value.how)
 
 
 def _written(value: _Value) -> str:
@@ -257,7 +273,7 @@ def compose(project: Project, target: str) -> Composition:
     for kind in _KINDS:
         fragment = getattr(project.defaults, kind)
         if fragment is not None:
-            tree, how = _merge(None, own.tree(fragment.node), own=False), "project default"
+            tree, how = _merge(None, own.tree(fragment.node)), "project default"
             defaults[kind] = {tag: Layer(how, _only(tree, tag)) for tag in ("", *_TAGS)}
     overrides = {kind: own.overrides(chosen.overrides, kind) for kind in _KINDS}
     preset = {}
@@ -294,7 +310,8 @@ class _Composer:
             if name in given:
                 path = ("targets", target, "variables", name)
                 how, value = f"{how} of target {target}", given[name]
-            self.variables[name] = _Value(value, find(project.root, path), how)
+            reference = f"${{{{ variables.{name} }}}}"
+            self.variables[name] = _Value(value, find(project.root, path), how, reference)
         self._expanding = Composition(target, {}, {}, {}, {}, self.variables, project, ())
 
     def tree(self, node: Node) -> Node:
@@ -305,11 +322,9 @@ class _Composer:
         found = {}
         for order, (name, fragment) in enumerate(getattr(written, kind).items()):
             glob = "*" in name or "?" in name
-            found[name] = _Override(
-                order,
-                Layer(how, self.tree(fragment.node)),
-                _pattern(name) if glob else None,
-            )
+            tree = self.tree(fragment.node)
+            layer = Layer(how, tree, _tags(tree))
+            found[name] = _Override(order, layer, _pattern(name) if glob else None)
         return found
 
 
@@ -335,14 +350,15 @@ def merged(layers: Sequence[Layer]) -> Node:
     """Merge the layers of one document; the first has no nulls that remove anything."""
     tree = layers[0].tree
     for layer in layers[1:]:
-        over, own = layer.tree, layer.how == _OWN
-        if not own:
-            tags = [tag for tag in _tags(over) if tag in _tags(tree)]
-            if tags:
-                over = _only(over, tags[0])
-            elif _tags(over):
-                tree = _only(tree, "")
-        tree = _merge(tree, over, own=own)
+        if layer.how == _OWN:
+            tree = _fill_in(layer.tree, tree)
+            continue
+        over = layer.tree
+        if layer.tags:
+            shared = [tag for tag in layer.tags if tag in _tags(tree)]
+            over = _only(over, shared[0]) if shared else over
+            tree = tree if shared else _only(tree, "")
+        tree = _merge(tree, over)
     return tree
 
 
@@ -351,28 +367,44 @@ def _tags(tree: Node) -> list[str]:
     return [tag for tag in _TAGS if tag in trigger] if isinstance(trigger, dict) else []
 
 
-def _merge(base: Node | None, over: Node, *, own: bool) -> Node:
-    """Merge ``over`` into ``base``; ``own`` says that it is the manifest, whose place counts.
+def _merge(base: Node | None, over: Node) -> Node:
+    """Merge what an override says into a tree."""
+    if not isinstance(over.value, dict):
+        return over
+    mapping = base if base and isinstance(base.value, dict) else None
+    below: Any = mapping.value if mapping else {}
+    entries: Entries = dict(below)
+    for key, entry in over.value.items():
+        line, column, child = entry
+        had = entries.get(key)
+        if isinstance(child.value, dict):
+            node = _merge(had[2] if had else None, child)
+            stays = had and isinstance(had[2].value, dict)
+            entries[key] = (had[0], had[1], node) if had and stays else (line, column, node)
+        elif not is_null(child):
+            entries[key] = entry
+        elif had:
+            del entries[key]
+    place = mapping or over
+    return Node(entries, place.line, place.column)
+
+
+def _fill_in(own: Node, default: Node) -> Node:
+    """Merge a manifest into the defaults; the places are those of the manifest.
 
     A null of the manifest that removes nothing stays, for the builder to judge.
     """
-    mapping = base is not None and isinstance(base.value, dict)
-    below: Any = base.value if base and mapping else {}
-    if not isinstance(over.value, dict) or (own and not below):
-        return over
-    entries: Entries = dict(below)
-    for key, (line, column, child) in over.value.items():
+    entries: Any = dict(own.value)  # type: ignore[arg-type]  # a mapping
+    below: Any = default.value
+    for key, entry in below.items():
         had = entries.get(key)
-        if not is_null(child):
-            node = _merge(had[2] if had else None, child, own=own)
-            stays = had and not own and isinstance(had[2].value, dict) and node is not child
-            entries[key] = (had[0], had[1], node) if had and stays else (line, column, node)
-        elif had:
+        if had is None:
+            entries[key] = entry
+        elif isinstance(had[2].value, dict) and isinstance(entry[2].value, dict):
+            entries[key] = (had[0], had[1], _fill_in(had[2], entry[2]))
+        elif is_null(had[2]):
             del entries[key]
-        elif own:
-            entries[key] = (line, column, child)
-    place = base if base and mapping and not own else over
-    return Node(entries, place.line, place.column)
+    return Node(entries, own.line, own.column)
 
 
 def origin(
