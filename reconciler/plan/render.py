@@ -150,7 +150,7 @@ def shown(value: object, longest: int = LONGEST) -> str:
     """Write a value on one line, quoted as JSON, cut where it is very long."""
     if value is None:
         return "(none)"
-    text = printable(json.dumps(value, ensure_ascii=False))
+    text = printable(json.dumps(value, ensure_ascii=False, sort_keys=True))
     return text if len(text) <= longest else f"{text[:longest]}... ({len(text)} characters)"
 
 

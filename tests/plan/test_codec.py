@@ -7,6 +7,7 @@ from hypothesis import given
 from reconciler.errors import PlanFileError
 from reconciler.live import Owner
 from reconciler.plan.change import Action, Cause, FieldChange, Files, Guard, Side
+from reconciler.plan.ci import github_annotations, gitlab_report
 from reconciler.plan.codec import (
     approval_digest,
     approved,
@@ -16,6 +17,8 @@ from reconciler.plan.codec import (
     read_plan,
 )
 from reconciler.plan.impact import Impact
+from reconciler.plan.markdown import plan_markdown
+from reconciler.plan.render import plan_text
 from tests.journeys.golden import assert_golden
 from tests.plan.told import DAILY, WHOLE, changed, created, disabled, plan_of, plans, schedule
 from tests.strategies import examples
@@ -38,6 +41,8 @@ def test_a_plan_is_read_back_as_it_was_written(plan):
     assert plan_json(again) == text
     assert plan_digest(again) == plan_digest(plan) == json.loads(text)["plan_digest"]
     assert approval_digest(again) == approval_digest(plan)
+    for tell in (plan_text, plan_markdown, github_annotations, gitlab_report):
+        assert tell(again) == tell(plan)
 
 
 @pytest.mark.parametrize("action", Action)
