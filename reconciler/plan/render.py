@@ -270,6 +270,8 @@ def _files(files: Files) -> str:
     place = file_name(files.place)
     if files.matching is None:
         return f"{place} is not visible from here; what is there already does not fire"
+    if files.matching == 0:
+        return f"no file matches in {place} yet"
     noun = "file matches" if files.matching == 1 else "files match"
     return f"{files.matching} {noun} in {place} already, none of them fires"
 

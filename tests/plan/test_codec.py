@@ -183,6 +183,7 @@ WAY_OUT = "make a new one: reconciler plan --out FILE"
 def test_what_is_not_json_is_refused(text):
     with pytest.raises(PlanFileError) as caught:
         read_plan(text, "plan.json")
+    assert caught.value.exit_code == 1
     assert str(caught.value) == f"plan.json is not JSON, perhaps it was cut off: {WAY_OUT}"
 
 

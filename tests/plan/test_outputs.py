@@ -291,6 +291,7 @@ def test_days_of_clock_changes_are_told_and_many_are_counted():
     ("matching", "said"),
     [
         (412, "412 files match in landing/in already, none of them fires"),
+        (0, "no file matches in landing/in yet"),
         (1, "1 file matches in landing/in already, none of them fires"),
         (None, "landing/in is not visible from here; what is there already does not fire"),
     ],
