@@ -136,6 +136,15 @@ def test_an_update_may_rename(registry, workspace):
     assert only(registry).name == "after"
 
 
+def test_a_name_that_the_owner_has_given_by_now_is_stale(registry):
+    with registry.transaction() as write:
+        schedule(write, "taken")
+        schedule_id = schedule(write, "s")
+    with pytest.raises(StalePlan, match="'taken' is registered"), registry.transaction() as write:
+        edit(write, schedule_id, name="taken")
+    assert [each.revision for each in registry.live().schedules] == [1, 1]
+
+
 def test_a_due_timer_tells_the_schedules_newest_revision(registry, workspace):
     schedule_id = on_timer(workspace)
     with registry.transaction() as write:

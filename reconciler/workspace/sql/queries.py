@@ -82,12 +82,17 @@ def _select(part: str, columns: dict[str, str], rest: str) -> str:
     return f"SELECT '{part}' AS part, {', '.join(cells)} {rest}"
 
 
-def _touched(table: str, kind: str, *names: str) -> dict[str, str]:
-    """Write what was applied to a row that was changed since; CASE spares all others the search."""
+def _touched(table: str, kind: str, *names: str, same: str = "") -> dict[str, str]:
+    """Write what was applied to a row that was changed since, or that was made anew.
+
+    CASE spares all others the search.
+    """
     return {
-        f"applied_{name}": f"""CASE WHEN {table}.revision <> {table}.declared_revision THEN (
+        f"applied_{name}": f"""CASE WHEN coalesce({table}.declared_revision, 0) <> {table}.revision
+        THEN (
           SELECT d.{name} FROM declarations AS d WHERE d.kind = '{kind}' AND d.name = {table}.name
           AND d.owner_project = {table}.owner_project AND d.owner_target = {table}.owner_target
+          {same}
         ) END"""  # noqa: S608  (constants)
         for name in names
     }
@@ -105,7 +110,7 @@ SCHEDULES = _select(
 PIPELINES = _select(
     "Pipeline",
     _of("p", [*_OBJECT, "id", "status", "disabled_by", "version", "digest", "code_digest"])
-    | _touched("p", "Pipeline", "spec", "status"),
+    | _touched("p", "Pipeline", "spec", "status", same="AND d.digest = p.digest"),
     "FROM pipelines AS p",
 )
 DATASTORES = _select(

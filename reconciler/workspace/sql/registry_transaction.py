@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, exists, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 from reconciler.errors import NotFound, StalePlan
 from reconciler.schedule import Status
@@ -252,7 +253,11 @@ class SqlRegistryTransaction(SqlLiveReader):
         }
         if name is not None:
             values["name"] = name
-        if self._connection.execute(_REPLACE, values).rowcount == 0:
+        try:
+            found = self._connection.execute(_REPLACE, values).rowcount
+        except IntegrityError as error:
+            raise StalePlan(f"a schedule '{name}' is registered by now: plan again") from error
+        if found == 0:
             same = schedules.c.id == schedule_id
             present = select(schedules.c.name, schedules.c.revision).where(same)
             raise self._stale(f"schedule {schedule_id}", revision, present)

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reconciler.errors import NotFound, StalePlan
-from reconciler.live import Live, RegisteredSchedule
 from reconciler.workspace.records import Declaration, Owner, OwnerRecord
 from tests.workspace.make import OWNER, Sqlite, edit, hold, schedule
 
@@ -22,19 +21,19 @@ STEPS = st.tuples(
         ["create", "apply", "edit", "touch", "rename", "delete", "forget", "give", "claim", "hold"]
     ),
     st.sampled_from(OWNERS),
-    st.sampled_from(NAMES),
-    st.sampled_from(NAMES),
+    st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES)),
 )
 
 
-def find(live: Live, owner: Owner, name: str) -> RegisteredSchedule:
+def find(live, owner, name):
     for each in live.schedules:
         if (each.owner, each.name) == (owner, name):
             return each
     raise NotFound(name)
 
 
-def step(workspaces, workspace, what, owner, name, other):
+def step(workspaces, workspace, what, owner, names):
+    name, other = names
     registry = workspace.registry
     if what == "forget":
         with registry.transaction() as write:

@@ -162,6 +162,23 @@ def test_objects_of_a_time_before_declarations_are_taken_as_untouched(path):
     workspace.close()
 
 
+def test_a_hold_of_that_time_ends_as_it_would_have(path):
+    at_revision(path, "0002")
+    with closing(sqlite3.connect(path)) as raw, raw:
+        raw.executescript(BEFORE_DECLARATIONS)
+        raw.execute("DELETE FROM timers")
+        raw.execute(
+            "INSERT INTO watches (id, datastore, path, state, poll_seq, change_seq, next_poll,"
+            " failures) VALUES (1, 'landing', 'in', 'ready', 1, 0, 1, 0)"
+        )
+        raw.execute("INSERT INTO cursors VALUES ('s-1', 1, 0)")
+    migrate(path)
+    workspace = open_workspace(path, CLOCK, create=False)
+    hold = workspace.registry.live().schedules[0].hold
+    assert hold == Hold(who="ann", why="audit", since=1, catchup=Missed.ALL)
+    workspace.close()
+
+
 def test_every_workspace_notices_edits_by_hand(path):
     at_revision(path, "0002")
     with closing(sqlite3.connect(path)) as raw, raw:

@@ -32,6 +32,10 @@ def upgrade() -> None:
     op.create_index("ix_schedules_counted", "schedules", COUNTED)
     op.create_index("ix_schedules_name", "schedules", ["name"])
     op.add_column("holds", _text("catchup", "skip"))
+    # So they would have ended: time passes over a hold, files wait.
+    op.execute(
+        "UPDATE holds SET catchup = 'all' WHERE schedule_id IN (SELECT schedule_id FROM cursors)"
+    )
     op.add_column("applies", _text("actor"))
     op.add_column("applies", _text("outcome", "applied"))
     for name in ("error", "plan_digest", "approval_digest", "chain"):
