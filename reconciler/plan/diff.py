@@ -47,24 +47,30 @@ def field_changes(
     ``applied`` is what was applied last, None where the live value still is that. Editing a step
     names it (``steps.score.timeout``), moving one is one change of their order.
     """
-    sides = [_comparable(value) for value in (live, desired, applied or live)]
+    sides = _comparable(live), _comparable(desired)
+    known = sides[0] if applied is None else _comparable(applied)
     changes = [
         FieldChange(".".join(path), old, new, before, _side(before, old, new))
-        for path, old, new in sorted(_differences(sides[0], sides[1], ()), key=lambda d: d[0])
-        for before in [_look_up(sides[2], path)]
+        for path, old, new in sorted(_differences(*sides, ()), key=lambda found: found[0])
+        for before in [_look_up(known, path)]
     ]
     if isinstance(live, Pipeline) and isinstance(desired, Pipeline):
-        old, new = ([step.name for step in side.steps] for side in (live, desired))
-        if [name for name in old if name in new] != [name for name in new if name in old]:
-            changes.append(FieldChange.by_git("steps (order)", old, new))
+        order = [[step.name for step in side.steps] for side in (live, desired)]
+        both = set(order[0]).intersection(order[1])
+        if _of(both, order[0]) != _of(both, order[1]):
+            changes.append(FieldChange.by_git("steps (order)", order[0], order[1]))
     return tuple(changes)
+
+
+def _of(names: set[str], order: list[str]) -> list[str]:
+    return [name for name in order if name in names]
 
 
 def settled(live: Value, desired: Value, applied: Value) -> Iterator[Settled]:
     """Give (path, reason, live, desired) of what Git changed and somebody had set already."""
-    sides = [_comparable(value) for value in (live, desired, applied)]
-    for path, _, _ in sorted(_differences(sides[2], sides[0], ()), key=lambda d: d[0]):
-        here, there = _look_up(sides[0], path), _look_up(sides[1], path)
+    theirs, ours, known = (_comparable(value) for value in (live, desired, applied))
+    for path, _, here in sorted(_differences(known, theirs, ()), key=lambda found: found[0]):
+        there = _look_up(ours, path)
         if _same(here, there):
             yield ".".join(path), Reason.ALREADY_LIVE, here, there
 
@@ -77,10 +83,13 @@ def leave(live: V, desired: V, paths: Iterable[str]) -> tuple[V, tuple[Settled, 
     Raises:
         InvalidValue: the two do not fit together, say because the trigger is of another kind.
     """
+    wanted = sorted(set(paths) - {"name"})
+    if not wanted:
+        return desired, ()
     theirs, ours = _comparable(live), _comparable(desired)
     data = to_data(desired)
     found = []
-    for dotted in sorted(set(paths) - {"name"}):
+    for dotted in wanted:
         path = _path(desired, dotted)
         here, there = _look_up(theirs, path), _look_up(ours, path)
         if _look_up(theirs, path[:-1]) is not None and not _same(here, there):

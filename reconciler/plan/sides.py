@@ -102,12 +102,19 @@ class Sides:
         except InvalidValue as error:
             self._unfit(address, str(error))
             return declared
-        pipeline = desired.pipeline if isinstance(desired, Schedule) else None
-        if pipeline is not None and self.bindings.bind(pipeline) is None:
-            self._unfit(address, f"pipeline '{pipeline}' is not there any more")
+        if isinstance(desired, Schedule) and not self._stays(desired.pipeline):
+            self._unfit(address, f"pipeline '{desired.pipeline}' is not there any more")
             return declared
         self.suppressed += (Suppressed(address, *one) for one in found)
         return desired
+
+    def _stays(self, reference: str) -> bool:
+        """Whether a pipeline is there now and after an apply."""
+        binding = self.bindings.bind(reference)
+        if binding is None or self.desired.terms.on_missing is OnMissing.KEEP:
+            return binding is not None
+        versions = self.published.by_name.get(binding.name, ())
+        return self.desired.declares(binding.name) or versions[-1].owner != self.owner
 
     def _unfit(self, address: str, why: str) -> None:
         text = f"{address} cannot keep what ignore_drift leaves to others: {why}"

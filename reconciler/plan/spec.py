@@ -19,6 +19,7 @@ T = TypeVar("T")
 # Part of every content digest: a change of the YAML dialect or of the canonical form must not let
 # an old digest stand for new content.
 DIALECT = 1
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def spec_text(value: Schedule | Pipeline | Datastore) -> str:
@@ -28,7 +29,7 @@ def spec_text(value: Schedule | Pipeline | Datastore) -> str:
     """
     if isinstance(value, Schedule) and value.renamed_from is not None:
         value = replace(value, renamed_from=None)
-    return json.dumps(to_data(value), sort_keys=True, separators=(",", ":"))
+    return _canonical(to_data(value))
 
 
 def spec_value(cls: type[T], text: str) -> T:

@@ -4,6 +4,7 @@ import textwrap
 from dataclasses import replace
 
 from reconciler.live import (
+    Applied,
     DisabledBy,
     Live,
     Owner,
@@ -17,8 +18,8 @@ from reconciler.plan.bind import Bindings
 from reconciler.plan.build import build_plan
 from reconciler.plan.check import problems
 from reconciler.plan.desired import Desired
-from reconciler.plan.spec import spec_text
-from reconciler.schedule import Status
+from reconciler.plan.spec import spec_text, spec_value
+from reconciler.schedule import Schedule, Status
 
 OWNER = Owner("risk", "dev")
 OTHER = Owner("other", "prod")
@@ -49,7 +50,7 @@ trigger: {datastore_change: {datastore: landing, data_path_parameter_name: input
 ALL = (PIPELINE, LANDING, NIGHTLY, ARRIVAL)
 
 
-def desired(*texts, owner=OWNER, code=None):
+def desired(*texts, owner=OWNER, code=None, **circumstances):
     documents = [
         Document(f"{number}.yml", textwrap.dedent(text).encode())
         for number, text in enumerate(texts)
@@ -62,6 +63,7 @@ def desired(*texts, owner=OWNER, code=None):
         pipelines=loaded.pipelines,
         datastores=loaded.datastores,
         code_digests=code or {},
+        **circumstances,
     )
 
 
@@ -139,10 +141,25 @@ def with_pipelines(live, **fields):
     return replace(live, pipelines=tuple(replace(p, **fields) for p in live.pipelines))
 
 
-def planned(wanted, live):
+def with_store(live, name, **fields):
+    return replace(
+        live,
+        datastores=tuple(replace(s, **fields) if s.name == name else s for s in live.datastores),
+    )
+
+
+def touched(live, name, change, **facts):
+    """Let somebody edit the spec of a live schedule, or its facts, past the owner of it."""
+    here = next(s for s in live.schedules if s.name == name)
+    was = Applied(spec=here.spec, status=here.status, pipeline_id=here.pipeline_id)
+    spec = spec_text(change(spec_value(Schedule, here.spec)))
+    return with_schedule(live, name, spec=spec, revision=2, applied=was, **facts)
+
+
+def planned(wanted, live, as_of=0):
     found = problems(wanted, live)
     assert found == (), "\n".join(map(str, found))
-    return build_plan(wanted, live, workspace="sqlite:ws.db", commit="c0ffee" * 7)
+    return build_plan(wanted, live, workspace="sqlite:ws.db", commit="c0ffee" * 7, as_of=as_of)
 
 
 def said(wanted, live):
