@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from reconciler.source.base import Folders, Source
     from reconciler.source.process import Object
+    from reconciler.source.tree import Entry
 
 _AUTHOR = re.compile(rb"^author ([^<\n]*)<([^>\n]*)>", re.MULTILINE)
 _COMMITTED = re.compile(rb"^committer .*> (-?\d+)", re.MULTILINE)
@@ -211,19 +212,14 @@ class CommitSource(Files):
     def _tree(self) -> Tree:
         return self._committed
 
-    def _on_disk(self, path: str, limit: int) -> bytes:
-        """Read a file that is on the disk alone, of which a commit has none."""
-        raise NotImplementedError
-
     def _has_folder(self, folder: str) -> bool:
         return self._tree.key(folder.rstrip("/")) is not None
 
     def _leads_to_file(self, link: str) -> bool:
         (entry,) = self._tree.find([link])
         found = self._objects.get(entry.id) if entry else None
-        if found is None:
-            raise MissingError(f"the content of {link!r}")
-        target = posixpath.join(posixpath.dirname(link), os.fsdecode(found.content))
+        leads = os.fsdecode(found.content) if found else ""
+        target = posixpath.join(posixpath.dirname(link), leads)
         (entry,) = self._tree.find([posixpath.normpath(target)])
         return not target.startswith("/") and entry is not None and entry.file
 
@@ -274,18 +270,25 @@ class CommitSource(Files):
         entries = [entry for entry in self._tree.find(paths) if entry]
         blobs = self._objects.each([entry.id for entry in entries if entry.id], LIMIT)
         room = LIMIT
-        for path, (mode, known) in zip(paths, entries, strict=True):
-            if known:
-                blob = next(blobs)
-                if blob is None:
-                    raise MissingError(f"the content of {path!r}")
-                content = blob.content
-                check(path, content, blob.size, room)
-            else:
-                content = self._on_disk(path, room)
-            yield EXECUTABLE if int(mode, 8) & stat.S_IXUSR else PLAIN, content
+        for path, entry in zip(paths, entries, strict=True):
+            content = self._content(path, entry, blobs, room)
+            yield EXECUTABLE if int(entry.mode, 8) & stat.S_IXUSR else PLAIN, content
             room -= len(content) if together else 0
         next(blobs, None)
+
+    def _content(
+        self,
+        path: str,
+        entry: Entry,  # noqa: ARG002  (a work tree looks at it)
+        blobs: Iterator[Object | None],
+        limit: int,
+    ) -> bytes:
+        """Give a file's content; ``blobs`` gives those of entries with an id, in their order."""
+        blob = next(blobs)
+        if blob is None:
+            raise MissingError(f"the content of {path!r}")
+        check(path, blob.content, blob.size, limit)
+        return blob.content
 
 
 class WorkTreeSource(CommitSource):
@@ -326,7 +329,11 @@ class WorkTreeSource(CommitSource):
     def _tree(self) -> Tree:
         return Tree(self._objects, self._root, self._status.entries, self._status.identify)
 
-    def _on_disk(self, path: str, limit: int) -> bytes:
+    def _content(
+        self, path: str, entry: Entry, blobs: Iterator[Object | None], limit: int
+    ) -> bytes:
+        if entry.id:
+            return super()._content(path, entry, blobs, limit)
         return self._status.read(path, limit)
 
     def _has_folder(self, folder: str) -> bool:

@@ -134,7 +134,7 @@ def ignored_link(repository):
 
 @given(st.lists(st.lists(EDITS, min_size=1, max_size=3), min_size=1, max_size=4))
 @settings(
-    max_examples=15,
+    max_examples=12,
     phases=[Phase.explicit, Phase.generate],
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
