@@ -202,8 +202,13 @@ def _held(
         Decided(due, Decision.LAUNCH, f"{why}; made up {_age(due, now)} {rule}") for due in newest
     ]
     if older is not None:
-        stands = "" if hold.catchup is Missed.SKIP else f"; newer fires stand for them {rule}"
-        older = replace(older, reason=why + stands)
+        many = f"{older.count} fires older than the {limit} that are made up for (max_catchup)"
+        follows = {
+            Missed.SKIP: "",
+            Missed.LAST: f"; a newer fire stands for them {rule}",
+            Missed.ALL: f"; {many}",
+        }
+        older = replace(older, reason=why + follows[hold.catchup])
     return made_up, older
 
 

@@ -68,6 +68,33 @@ def test_a_held_data_schedule_waits_for_the_end_of_its_hold(workspace, ledger, c
         assert len(write.arrivals(9)) == 1
 
 
+def test_a_hold_that_is_over_stays_until_what_was_logged_is_decided(workspace, ledger, clock):
+    behind, even = on_data(workspace), on_data(workspace, "even")
+    record_poll(workspace, poll(1, 1), baseline=[])
+    record_poll(workspace, poll(1, 2), [added(1, 1, b"a")])
+    for schedule_id in (behind, even):
+        hold(workspace, schedule_id, NOW + HOUR)
+    clock.instant += HOUR
+    with ledger.transaction() as write:
+        write.move_cursors({even: 1})
+        assert [arrival.schedule_id for arrival in write.arrivals(9)] == [behind]
+        found = write.schedules([behind, even])
+        assert (found[behind].hold is None, found[even].hold is None) == (False, True)
+
+
+def test_the_log_tells_what_was_written_before_an_instant(workspace, ledger):
+    on_data(workspace)
+    record_poll(workspace, poll(1, 1), baseline=[])
+    record_poll(workspace, poll(1, 2), [added(1, 1, b"a"), added(1, 2, b"b")])
+    record_poll(workspace, poll(1, 3, polled_at=NOW + HOUR))
+    log = [added(1, 3, b"c", 4)]
+    record_poll(workspace, poll(1, 4, polled_at=NOW + 2 * HOUR), log)
+    with ledger.transaction() as write:
+        found = [write.logged_before(1, NOW + hours * HOUR) for hours in range(4)]
+        assert found == [0, 2, 2, 3]
+        assert write.logged_before(2, NOW) == 0
+
+
 def test_a_poll_that_lost_a_race_is_void(workspace, ledger):
     on_data(workspace)
     assert record_poll(workspace, poll(1, 1), baseline=[])

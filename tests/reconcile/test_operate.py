@@ -6,7 +6,7 @@ from reconciler.errors import NotFound, Refused
 from reconciler.live import Hold
 from reconciler.reconcile import operate
 from reconciler.run import Decision, RunState
-from reconciler.schedule import DatastoreChange, Frequency, Recurrence, Schedule, Status
+from reconciler.schedule import DatastoreChange, Frequency, Missed, Recurrence, Schedule, Status
 from tests.site import HELLO, minutely
 
 MINUTE = 60_000_000
@@ -15,6 +15,14 @@ kind: Pipeline
 name: hello
 parameters: {word: {type: string}, size: {type: integer, default: 1}}
 steps: [{name: say, command: [echo, "${{ parameters.word }}"]}]
+"""
+
+
+BY_DATA = """
+kind: Schedule
+name: by-data
+pipeline: hello
+trigger: {datastore_change: {datastore: in}}
 """
 
 
@@ -67,6 +75,69 @@ def test_a_hold_that_is_prolonged_keeps_what_was_held_before(place):
     place.forward(60)
     place.finish()
     assert decisions(place) == [(Decision.GAP, 4), (Decision.LAUNCH, 1)]
+
+
+@pytest.mark.parametrize("released", [False, True])
+@pytest.mark.parametrize(
+    ("catchup", "made_up", "passed"),
+    [(Missed.SKIP, 0, [4]), (Missed.LAST, 1, [3]), (Missed.ALL, 2, [2])],
+)
+def test_the_end_of_a_hold_brings_the_chosen_catch_up(place, released, catchup, made_up, passed):
+    place.apply(a=HELLO, b=minutely(overlap="queue", missed="skip", max_catchup=2))
+    begin = place.clock.now()
+    until = None if released else begin + 5 * MINUTE
+    operate.hold_schedule(
+        place.registry, "every-minute", who="ann", why="audit", until=until, catchup=catchup
+    )
+    place.forward(5 * 60 - 1)
+    place.step()
+    assert place.fires("every-minute") == []
+    if released:
+        operate.release_schedule(place.registry, "every-minute")
+    place.forward(1)
+    place.finish()
+    fires = place.fires("every-minute")
+    dues = sorted((f.due_at - begin) // MINUTE for f in fires if f.run_id is not None)
+    assert dues == [*range(5 - made_up, 5), 5]
+    assert [f.count for f in fires if f.decision is Decision.GAP] == passed
+    assert sum(f.reason.startswith("held by ann") for f in fires) == made_up + 1
+    assert place.schedule("every-minute").hold is None
+
+
+def test_a_release_may_choose_another_catch_up(place, hello):
+    operate.hold_schedule(place.registry, "every-minute", who="ann", why="audit", until=None)
+    place.forward(3 * 60)
+    operate.release_schedule(place.registry, "every-minute", Missed.LAST)
+    # Nobody ran meanwhile: who holds it again takes over what is not decided yet.
+    operate.hold_schedule(place.registry, "every-minute", who="bob", why="more", until=None)
+    place.forward(90)
+    place.finish()
+    operate.release_schedule(place.registry, "every-minute", Missed.LAST)
+    place.finish()
+    assert decisions(place) == [(Decision.GAP, 3), (Decision.LAUNCH, 1)]
+    assert {fire.reason.split(":")[0] for fire in place.fires("every-minute")} == {
+        "held by bob until 2026-03-02T12"
+    }
+
+
+def test_what_came_due_after_a_hold_that_is_over_is_not_passed_over_with_it(place):
+    place.apply(a=HELLO, b=minutely(missed="last", catchup_window="1d"))
+    until = place.clock.now() + 3 * MINUTE
+    operate.hold_schedule(place.registry, "every-minute", who="ann", why="audit", until=until)
+    place.forward(6 * 60)
+    operate.release_schedule(place.registry, "every-minute")
+    place.finish()
+    assert (Decision.GAP, 2) in decisions(place)
+    assert sum(count for _, count in decisions(place)) == 6
+
+
+def test_files_wait_for_the_end_of_a_hold_where_nobody_says_otherwise(place):
+    place.apply(a=HELLO, b="kind: Datastore\nname: in\nurl: file:in\n", c=BY_DATA)
+    made = operate.disable_schedule(place.registry, "by-data", who="ann", why="audit")
+    assert isinstance(made, Hold)
+    assert made.catchup is Missed.ALL
+    operate.hold_schedule(place.registry, "by-data", who="ann", why="audit", until=None)
+    assert place.schedule("by-data").hold.catchup is Missed.ALL
 
 
 def test_no_apply_lifts_a_hold(place, hello):

@@ -8,6 +8,7 @@ import pytest
 from reconciler.datastore.local import LocalDatastore
 from reconciler.reconcile import operate
 from reconciler.run import Decision, RunState
+from reconciler.schedule import Missed
 
 SHOW = """
 kind: Pipeline
@@ -294,3 +295,120 @@ def test_a_hold_ends_by_itself_and_what_came_meanwhile_fires(place, landing):
     place.step()
     assert place.schedule("on-arrival").hold is None
     assert len(place.finish()) == 1
+    (fire,) = place.fires("on-arrival")
+    assert fire.reason == (
+        "held by ann until 2026-03-02T12:10:00Z: audit; made up (catchup: all); x.csv was added"
+    )
+
+
+def arrive(place, landing, *names):
+    """Let files arrive, a poll for each."""
+    for name in names:
+        (landing / name).write_text(name)
+        settle(place)
+
+
+def told(place):
+    return [(f.decision, f.count, f.reason) for f in reversed(place.fires("on-arrival"))]
+
+
+@pytest.fixture
+def held(place, landing):
+    """A data schedule held for an hour, in which four files came and one that is filtered out."""
+    place.apply(a=SHOW, b=LANDING, c=on_arrival(ignore="['*.no']"))
+    place.poll()
+
+    def hold(catchup):
+        until = place.clock.now() + 3_600_000_000
+        operate.hold_schedule(
+            place.registry, "on-arrival", who="ann", why="audit", until=until, catchup=catchup
+        )
+        arrive(place, landing, "a", "b", "c", "d", "e.no")
+        assert place.fires("on-arrival") == []
+        place.clock.instant = until
+
+    return hold
+
+
+WHY = "held by ann until 2026-03-02T13:00:00Z: audit"
+
+
+def test_files_that_came_during_a_hold_are_passed_over_in_one_row_with_skip(place, held):
+    held(Missed.SKIP)
+    assert place.finish() == []
+    assert told(place) == [(Decision.GAP, 4, WHY)]
+    assert place.fires("on-arrival")[0].occurrence_key == "g:1:1/4"
+    assert place.schedule("on-arrival").hold is None
+
+
+def test_the_newest_file_of_a_hold_runs_with_last(place, held):
+    held(Missed.LAST)
+    place.finish()
+    assert contents(place) == ["d"]
+    assert sorted(told(place)) == [
+        (Decision.GAP, 3, f"{WHY}; a newer file stands for them (catchup: last)"),
+        (Decision.LAUNCH, 1, f"{WHY}; made up (catchup: last); d was added"),
+    ]
+    assert place.schedule("on-arrival").hold is None
+
+
+def test_every_file_of_a_hold_runs_with_all_a_page_at_a_time(place, held, monkeypatch):
+    monkeypatch.setattr("reconciler.runner.held.PAGE", 2)
+    held(Missed.ALL)
+    place.finish()
+    assert contents(place) == ["a", "b", "c", "d"]
+    assert {reason for _, _, reason in told(place)} == {
+        f"{WHY}; made up (catchup: all); {name} was added" for name in "abcd"
+    }
+    assert place.schedule("on-arrival").hold is None
+
+
+@pytest.mark.parametrize("catchup", Missed)
+def test_a_file_that_is_seen_after_the_hold_is_not_of_the_hold(place, held, landing, catchup):
+    held(catchup)
+    (landing / "late").write_text("late")
+    # Looked at before anything is decided: the look and the end of the hold come together.
+    place.daemon._ticker.tick, tick = list, place.daemon._ticker.tick
+    settle(place)
+    place.daemon._ticker.tick = tick
+    place.finish()
+    assert (Decision.LAUNCH, 1, "late was added") in told(place)
+    made_up = {Missed.SKIP: [], Missed.LAST: ["d"], Missed.ALL: ["a", "b", "c", "d"]}[catchup]
+    assert contents(place) == [*made_up, "late"]
+    assert place.schedule("on-arrival").hold is None
+
+
+def test_a_hold_during_which_nothing_came_leaves_no_row(place, landing):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival())
+    place.poll()
+    operate.hold_schedule(
+        place.registry, "on-arrival", who="ann", why="audit", until=None, catchup=Missed.SKIP
+    )
+    place.forward(60)
+    operate.release_schedule(place.registry, "on-arrival")
+    place.poll()
+    assert place.schedule("on-arrival").hold is None
+    arrive(place, landing, "x")
+    assert [reason for _, _, reason in told(place)] == ["x was added"]
+
+
+def test_a_release_says_what_becomes_of_the_files(place, landing):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival())
+    place.poll()
+    operate.hold_schedule(place.registry, "on-arrival", who="ann", why="audit", until=None)
+    arrive(place, landing, "a", "b")
+    place.forward(1)
+    operate.release_schedule(place.registry, "on-arrival", Missed.LAST)
+    place.finish()
+    assert contents(place) == ["b"]
+
+
+def test_files_held_back_meet_the_overlap_policy(place, landing):
+    place.apply(a=SHOW, b=LANDING, c=on_arrival() + "overlap: queue\n")
+    place.poll()
+    operate.hold_schedule(place.registry, "on-arrival", who="ann", why="audit", until=None)
+    arrive(place, landing, "a", "b")
+    operate.release_schedule(place.registry, "on-arrival")
+    place.finish()
+    assert contents(place) == ["a", "b"]
+    assert sorted(decision for decision, _, _ in told(place)) == [Decision.LAUNCH, Decision.QUEUE]

@@ -32,8 +32,8 @@ def rows(outcome):
     return [(utc(one.due)[11:], one.decision) for one in outcome.decided]
 
 
-def hold(since, until):
-    return Hold(who="ada", why="audit", since=since, until=until)
+def hold(since, until, catchup=Missed.SKIP):
+    return Hold(who="ada", why="audit", since=since, until=until, catchup=catchup)
 
 
 # On time
@@ -203,6 +203,61 @@ def test_a_hold_that_covered_nothing_is_lifted_without_a_gap():
     assert (outcome.decided, outcome.gaps, outcome.lift_hold) == ((), (), True)
 
 
+def over(catchup, **fields):
+    """Decide at 16:30 about a timer that was held from 12:00 to 15:00."""
+    timer = Timer(processed_to=NOON - 1, hold=hold(NOON, NOON + 3 * HOUR, catchup))
+    return decide(timer, HOURLY, policy(**fields), NOON + 4 * HOUR + 30 * MINUTE)
+
+
+def test_the_last_that_came_due_during_a_hold_is_made_up_for_however_long_ago():
+    outcome = over(Missed.LAST, catchup_window=HOUR, missed=Missed.SKIP)
+    assert rows(outcome) == [("14:00", LAUNCH), ("15:00", MISS), ("16:00", MISS)]
+    assert outcome.decided[0].reason == (
+        "held by ada until 2026-06-01T15:00:00Z: audit; made up 2h30m late (catchup: last)"
+    )
+    (gap,) = outcome.gaps
+    assert (utc(gap.first)[11:], utc(gap.last)[11:], gap.count) == ("12:00", "13:00", 2)
+    assert gap.reason == (
+        "held by ada until 2026-06-01T15:00:00Z: audit; a newer fire stands for them (catchup: last)"
+    )
+    assert outcome.lift_hold
+
+
+def test_all_that_came_due_during_a_hold_run_in_order_up_to_max_catchup():
+    outcome = over(Missed.ALL, missed=Missed.SKIP)
+    assert rows(outcome)[:3] == [("12:00", LAUNCH), ("13:00", LAUNCH), ("14:00", LAUNCH)]
+    assert outcome.gaps == ()
+    few = over(Missed.ALL, missed=Missed.SKIP, max_catchup=2)
+    assert rows(few)[:2] == [("13:00", LAUNCH), ("14:00", LAUNCH)]
+    (gap,) = few.gaps
+    assert (utc(gap.first)[11:], gap.count) == ("12:00", 1)
+    assert gap.reason == (
+        "held by ada until 2026-06-01T15:00:00Z: audit; "
+        "1 fires older than the 2 that are made up for (max_catchup)"
+    )
+
+
+def test_what_a_hold_lets_through_meets_the_overlap_policy():
+    assert rows(over(Missed.ALL, overlap=Overlap.SKIP))[:3] == [
+        ("12:00", LAUNCH),
+        ("13:00", SKIP),
+        ("14:00", SKIP),
+    ]
+    newest = over(Missed.ALL, overlap=Overlap.CANCEL_RUNNING)
+    assert [decision for _, decision in rows(newest)] == [SKIP, SKIP, SKIP, MISS, LAUNCH]
+
+
+def test_a_fire_missed_before_a_hold_is_not_made_up_for_beside_a_newer_one():
+    timer = Timer(processed_to=NOON - 1, hold=hold(NOON + MINUTE, NOON + 70 * MINUTE, Missed.LAST))
+    wide = policy(catchup_window=6 * HOUR)
+    outcome = decide(timer, HOURLY, wide, NOON + 71 * MINUTE)
+    assert rows(outcome) == [("12:00", MISS), ("13:00", LAUNCH)]
+
+
+def test_a_hold_without_an_end_is_said_without_one():
+    assert keys.held_by(hold(NOON, None)) == "held by ada: audit"
+
+
 # Clock
 
 
@@ -277,7 +332,7 @@ def test_all_runs_of_a_catch_up_respect_max_active_runs():
     st.sampled_from(Missed),
     st.sampled_from(Overlap),
     st.integers(1, 5),
-    st.none() | st.tuples(st.integers(0, 300), st.integers(0, 300)),
+    st.none() | st.tuples(st.integers(0, 300), st.integers(0, 300), st.sampled_from(Missed)),
 )
 def test_every_due_is_accounted_for_exactly_once(steps, missed, overlap, most, held):
     """However the passes fall, decisions and gaps together count each due once, in order."""
@@ -285,7 +340,8 @@ def test_every_due_is_accounted_for_exactly_once(steps, missed, overlap, most, h
     rule = policy(missed=missed, overlap=overlap, max_catchup=most)
     pause = None
     if held is not None:
-        pause = hold(NOON + held[0] * MINUTE, NOON + sum(held) * MINUTE)
+        since, span, catchup = held
+        pause = hold(NOON + since * MINUTE, NOON + (since + span) * MINUTE, catchup)
     timer = Timer(processed_to=NOON, hold=pause)
     now, seen, counted = NOON, [], 0
     for step in steps:
@@ -302,6 +358,37 @@ def test_every_due_is_accounted_for_exactly_once(steps, missed, overlap, most, h
             assert outcome.next_due > outcome.processed_to
     assert seen == sorted(set(seen))
     assert counted == calendar.count(NOON, timer.processed_to)
+
+
+@examples(300)
+@given(
+    st.tuples(st.integers(-60, 300), st.integers(1, 300), st.sampled_from(Missed)),
+    st.integers(0, 600),
+    st.sampled_from(Missed),
+    st.integers(0, 3),
+    st.integers(1, 30),
+)
+def test_a_hold_decides_about_its_own_dues_and_no_others(held, after, missed, window, most):
+    """Those of the hold follow its catch-up; the others are as if they alone had come due."""
+    calendar = compile_trigger(Cron(expression="*/7 * * * *"), 0)
+    rule = policy(
+        missed=missed, catchup_window=window * HOUR, max_catchup=most, max_active_runs=1_000
+    )
+    since, span, catchup = held
+    pause = hold(NOON + since * MINUTE, NOON + (since + span) * MINUTE, catchup)
+    now = max(NOON, pause.until + after * MINUTE)
+    outcome = decide(Timer(processed_to=NOON, hold=pause), calendar, rule, now)
+    due = [d for d in calendar.between(NOON, now) if pause.since <= d < pause.until]
+    kept = {Missed.SKIP: 0, Missed.LAST: 1, Missed.ALL: most}[catchup]
+    made_up = [one for one in outcome.decided if "(catchup: " in one.reason]
+    assert [one.due for one in made_up] == due[max(0, len(due) - kept) :]
+    assert all(one.decision is LAUNCH for one in made_up)
+    older = due[: max(0, len(due) - kept)]
+    gaps = [(g.first, g.last, g.count) for g in outcome.gaps if g.reason.startswith("held by")]
+    assert gaps == ([(older[0], older[-1], len(older))] if older else [])
+    for one in outcome.decided:
+        if one not in made_up:
+            assert not pause.since <= one.due < pause.until
 
 
 # Policy and keys
@@ -333,5 +420,6 @@ def test_occurrence_keys_carry_the_nominal_time_and_no_revision():
     assert keys.due_key(due) == "r:2026-03-08T07:30:00Z"
     assert keys.initial_key() == "i:"
     assert keys.data_key(4, 17) == "d:4:17"
+    assert keys.data_gap_key(4, 17, 19) == "g:4:17/19"
     assert keys.manual_key("abc") == "m:abc"
     assert keys.gap_key(due, due + HOUR) == "g:2026-03-08T07:30:00Z/2026-03-08T08:30:00Z"
