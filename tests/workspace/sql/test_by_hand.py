@@ -82,11 +82,11 @@ def by_hand(workspaces, statement):
 )
 def test_an_edit_by_hand_touches_the_object(workspaces, registry, statement):
     table = statement.split()[1]
-    kind = table.removesuffix("s").capitalize()
+    name = table.removesuffix("s")
     assert by_hand(workspaces, statement) == 1
     (touched,) = getattr(registry.live(), table)
-    assert (touched.revision, touched.applied) == (2, TOUCHED[kind.capitalize()])
-    assert registry.glance(OWNER).unsettled == (f"{kind}.yml",)
+    assert (touched.revision, touched.applied) == (2, TOUCHED[name.capitalize()])
+    assert registry.glance(OWNER).unsettled == (f"{name}.yml",)
     assert due(workspaces.open().ledger, NOW) == [registry.live().schedules[0].id]
 
 
@@ -119,8 +119,23 @@ def test_a_schedule_deleted_by_hand_is_lost(workspaces, registry):
     by_hand(workspaces, "DELETE FROM timers")
     by_hand(workspaces, "DELETE FROM schedules")
     seen = registry.glance(OWNER)
-    assert (seen.owned, seen.expected, seen.unsettled) == (0, 1, ("Schedule.yml",))
+    assert (seen.owned, seen.expected, seen.unsettled) == (0, 1, ("schedule.yml",))
     assert [lost.name for lost in registry.live().lost] == ["s"]
+
+
+@pytest.mark.parametrize("table", ["schedules", "pipelines", "datastores"])
+def test_an_object_made_anew_by_hand_is_touched(workspaces, registry, table):
+    with closing(sqlite3.connect(workspaces.path)) as raw, raw:
+        raw.executescript(
+            f"""CREATE TEMP TABLE copy AS SELECT * FROM {table};
+            UPDATE copy SET declared_revision = NULL;
+            DELETE FROM {table}; INSERT INTO {table} SELECT * FROM copy"""
+        )
+    (anew,) = getattr(registry.live(), table)
+    name = table.removesuffix("s")
+    assert anew.applied == TOUCHED[name.capitalize()]
+    assert registry.live().lost == ()
+    assert registry.glance(OWNER).unsettled == (f"{name}.yml",)
 
 
 @pytest.mark.parametrize(
