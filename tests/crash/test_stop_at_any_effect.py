@@ -7,7 +7,9 @@ from contextlib import contextmanager
 import pytest
 
 from reconciler.clock import MINUTE, SystemClock
-from reconciler.run import RunState
+from reconciler.reconcile import operate
+from reconciler.run import Decision, RunState
+from reconciler.schedule import Missed
 from tests.site import minutely, site
 
 EFFECTS = 150  # about as many as the story below has
@@ -94,6 +96,23 @@ def over(place):
     raise AssertionError(place.runs())
 
 
+def stop_at(place, effect):
+    daemon = place.daemon
+    Stopping.left = effect
+    for part_of in (daemon, daemon._ticker, daemon._launcher, daemon._observer):
+        part_of._ledger = Stopping(place.ledger)
+    daemon._executor = daemon._launcher._executor = Stopping(place.executor)
+
+
+def finished_once(place, started):
+    """See both runs to their end, each attempt started once."""
+    runs = over(place)
+    assert {run.state for run in runs} == {RunState.FINISHED}
+    made = [a.id for tries in place.ledger.attempts(r.id for r in runs).values() for a in tries]
+    assert Counter(started.read_text().split()) == Counter(made)
+    assert len(made) == 6
+
+
 @pytest.mark.parametrize("part", range(8))
 def test_a_runner_stopped_at_any_effect_is_followed_by_one_that_loses_and_repeats_nothing(
     tmp_path, part
@@ -111,14 +130,36 @@ def test_a_runner_stopped_at_any_effect_is_followed_by_one_that_loses_and_repeat
         place.poll()
         (place.project / "landing" / "x").write_text("x")
         place.forward(60)
-        daemon = place.daemon
-        Stopping.left = effect
-        for part_of in (daemon, daemon._ticker, daemon._launcher, daemon._observer):
-            part_of._ledger = Stopping(place.ledger)
-        daemon._executor = daemon._launcher._executor = Stopping(place.executor)
-        runs = over(place)
-        assert {run.state for run in runs} == {RunState.FINISHED}
-        made = [a.id for tries in place.ledger.attempts(r.id for r in runs).values() for a in tries]
-        assert Counter(started.read_text().split()) == Counter(made)
-        assert len(made) == 6
+        stop_at(place, effect)
+        finished_once(place, started)
         assert len(place.fires("every-minute")) == len(place.fires("arrivals")) == 1
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_the_end_of_a_hold_is_decided_once_wherever_the_runner_is_stopped(tmp_path, part):
+    effect = random.randrange(1 + part * EFFECTS // 4, 1 + (part + 1) * EFFECTS // 4)
+    print(f"stopped at effect {effect}")
+    with site(tmp_path) as place:
+        place.clock.instant = SystemClock().now() // MINUTE * MINUTE + MINUTE
+        (place.project / "landing").mkdir()
+        started = tmp_path / "started"
+        place.apply(
+            a=pipeline(started), b=minutely(pipeline="mark", overlap="queue"), c=LANDING, d=ARRIVALS
+        )
+        place.poll()
+        for name, catchup in (("every-minute", Missed.LAST), ("arrivals", Missed.ALL)):
+            operate.hold_schedule(
+                place.registry, name, who="ann", why="audit", until=None, catchup=catchup
+            )
+        (place.project / "landing" / "x").write_text("x")
+        place.forward(60)
+        place.poll()
+        place.forward(121)
+        for name in ("every-minute", "arrivals"):
+            operate.release_schedule(place.registry, name)
+        stop_at(place, effect)
+        finished_once(place, started)
+        fires = [(fire.decision, fire.count) for fire in place.fires("every-minute")]
+        assert sorted(fires) == [(Decision.GAP, 2), (Decision.LAUNCH, 1)]
+        assert len(place.fires("arrivals")) == 1
+        assert place.schedule("every-minute").hold is place.schedule("arrivals").hold is None
