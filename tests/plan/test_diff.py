@@ -213,8 +213,9 @@ def plain_leaves(data):
 def by_deepdiff(old, new):
     """Give the paths at which DeepDiff finds two specs to differ."""
     sides = (plain_leaves(to_data(value, defaults=True)) for value in (old, new))
-    # Else it calls mappings of few common keys one difference.
-    found = DeepDiff(*sides, view="tree", threshold_to_diff_deeper=0)
+    # It is not to call mappings of few common keys one difference, nor to pass over `__dict__`.
+    always = {"threshold_to_diff_deeper": 0, "ignore_private_variables": False}
+    found = DeepDiff(*sides, view="tree", **always)
     return sorted(
         tuple(map(str, level.path(output_format="list")))
         for group in found.values()
