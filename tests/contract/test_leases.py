@@ -12,11 +12,6 @@ from reconciler.workspace.records import Lease, Owner, OwnerRecord
 from tests.workspace.make import NOW, OWNER, applied
 
 
-@pytest.fixture
-def registry(workspace):
-    return workspace.registry
-
-
 def check(registry, lease):
     with registry.transaction() as write:
         write.check_lease(lease)

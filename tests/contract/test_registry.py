@@ -40,11 +40,6 @@ from tests.workspace.make import (
 )
 
 
-@pytest.fixture
-def registry(workspace):
-    return workspace.registry
-
-
 def only(registry):
     (found,) = registry.live().schedules
     return found

@@ -16,6 +16,7 @@ from reconciler.workspace.records import (
     ApplyRecord,
     Clockwork,
     CodeTree,
+    Declaration,
     FileFacts,
     Hold,
     LoggedChange,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 NOW = 1_780_000_000_000_000
 OWNER = Owner("shop", "prod")
+OTHER = Owner("shop", "dev")
 ROOT = Path(__file__).parents[2]
 GIT = Provenance(
     file="schedules/a.yml", line=3, commit="c0ffee", author="Ann", committed_at=NOW - 9
@@ -212,6 +214,22 @@ def applied(**values):
         owner=OWNER, commit="c0ffee", author="Ann", applied_at=NOW, summary="1 to add", plan="{}"
     )
     return replace(made, **values)
+
+
+def declaration(kind="Schedule", name="s", **values):
+    made = Declaration(
+        kind=kind,
+        name=name,
+        file=f"{kind.lower()}s/{name}.yml",
+        line=7,
+        spec='{"applied":1}',
+        revision=1,
+    )
+    return replace(made, **values)
+
+
+def store(write, name="landing", owner=OWNER, revision=None):
+    write.put_datastore(owner=owner, name=name, spec="{}", provenance=GIT, revision=revision)
 
 
 def due(ledger, now=NOW, limit=9):
