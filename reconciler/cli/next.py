@@ -13,10 +13,9 @@ from reconciler.cli.say import document, local
 from reconciler.cli.scope import Scope, output, scoped
 from reconciler.clock import SystemClock, iso, parse_instant
 from reconciler.errors import ManifestError, NotFound, ReconcilerError, SourceError
-from reconciler.manifest.load import load
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.operate import find_schedule
-from reconciler.reconcile.read import read_project
+from reconciler.reconcile.read import load_target, read_project
 from reconciler.schedule import DatastoreChange, FirstRun, Recurrence, Schedule
 from reconciler.trigger.describe import describe
 
@@ -120,7 +119,7 @@ def _look_up(scope: Scope, reader: RegistryReader, name: str, now: int) -> _Foun
 
 def _declared(scope: Scope, name: str, now: int) -> _Found:
     source = scope.files()
-    loaded = load(source.manifests(read_project(source).include))
+    loaded = load_target(source, read_project(source), scope.target)
     declared = loaded.schedules.get(name)
     if declared is None:
         if loaded.problems:

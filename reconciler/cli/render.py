@@ -16,7 +16,7 @@ from reconciler.reconcile.read import load_target, read_project
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.manifest.compose import Origin
+    from reconciler.manifest.origin import Origin
 
 _KINDS = {kind.lower(): kind for kind in KINDS}
 _WIDEST = 60

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reconciler.errors import Problem
 from reconciler.manifest.build import builder, find
-from reconciler.manifest.compose import Composition, Layer, Origin, origin
+from reconciler.manifest.compose import Composition, Layer
+from reconciler.manifest.origin import Origin, origin
 from reconciler.manifest.project import FILE
 from reconciler.manifest.scalars import FAILED, Faults, nearest
 from reconciler.manifest.syntax import one_line, shown
@@ -109,9 +110,7 @@ def load(
             gc.enable()
 
 
-def _load(
-    documents: Iterable[Document], composition: Composition | None, *, part: bool
-) -> Loaded:
+def _load(documents: Iterable[Document], composition: Composition | None, *, part: bool) -> Loaded:
     found: dict[str, dict[str, Declared[Any]]] = {kind: {} for kind in KINDS}
     problems: list[Problem] = []
     broken: set[tuple[str, str]] = set()

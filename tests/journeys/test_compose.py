@@ -187,6 +187,13 @@ def test_an_applied_target_has_nothing_left_to_change(targets):
     assert targets("plan", "--target", "prod", "--detailed-exitcode").code == 0
 
 
+def test_next_asks_what_the_manifest_says_in_the_target(targets):
+    words = ("next", "nightly", "--manifest", "--count", "2", "--after", "2026-03-02")
+    assert "every 2 days" in targets(*words, "--target", "prod").out
+    assert "every 2 days" not in targets(*words, "--target", "dev").out
+    assert targets(*words).err.startswith("error: the project has several targets; ")
+
+
 def test_what_is_wrong_in_one_target_only_is_told_for_it(targets):
     targets.edit("reconciler.yml", "interval: 2", "interval: 5000")
     assert targets("validate", "--target", "dev").code == 0

@@ -185,6 +185,21 @@ def test_the_value_of_a_variable_is_never_read_as_yaml():
     assert value.description == "a }\n  trigger: {cron: {expression: x}} # ~"
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("${{ secret.${{ variables.label }} }}", "TOKEN"),
+        ("$${{ variables.label }}", "{{ secret.TOKEN }}"),
+        ("${{ secret${{ variables.label }}", ".TOKEN }}"),
+        ("${{ parameters.a }} $${{ variables.label }}{{ parameters.b }}", ""),
+    ],
+)
+def test_no_reference_is_made_up_from_variables(text, value):
+    step = f"kind: Pipeline\nname: p\nsteps: [{{name: a, command: [x], env: {{A: '{text}'}}}}]\n"
+    (problem,) = composed(f"  prod: {{variables: {{label: '{value}'}}}}", step).problems
+    assert str(problem).endswith("variables cannot make up another reference; write it out")
+
+
 def test_variables_stand_in_names_lists_defaults_and_overrides_of_every_kind():
     target = """\
   prod:
