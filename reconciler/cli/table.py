@@ -13,10 +13,13 @@ SECTIONS = {
         "render": "Print the manifests in their canonical form.",
         "plan": "Show what an apply would change; changes nothing.",
         "apply": "Make the workspace as declared.",
+        "import": "Write manifests of live objects, and claim the objects.",
     },
     "Look": {
         "list": "List schedules, pipelines, experiments or datastores.",
         "show": "Show everything about one schedule, pipeline or run.",
+        "drift": "Show what differs from what was applied last.",
+        "history": "List the applies, or show one of them.",
         "next": "Print when a schedule is due next.",
         "runs": "List runs, newest first.",
         "logs": "Print what the steps of a run have written.",
