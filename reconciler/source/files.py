@@ -12,7 +12,6 @@ from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
 from reconciler.errors import SourceError
-from reconciler.manifest.load import Document
 from reconciler.source.globs import Globs
 from reconciler.source.snapshot import code_tree, dropping
 
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.live import CodeTree
+    from reconciler.manifest.load import Document
 
 PROJECT_FILE = "reconciler.yml"
 
@@ -105,6 +105,9 @@ class Files(ABC):
         )
 
     def _documents(self, paths: Iterable[str]) -> tuple[Document, ...]:
+        # The parser is slow to import, and whoever only looks at folders needs none.
+        from reconciler.manifest.load import Document  # noqa: PLC0415
+
         ordered = list(paths)
         contents = self._contents(ordered, together=False)
         return tuple(

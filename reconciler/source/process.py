@@ -188,11 +188,10 @@ class Objects:
 
     def _send(self, process: subprocess.Popen[bytes], requests: bytes) -> None:
         assert process.stdin is not None  # noqa: S101  (for the type checker)
-        try:
+        # Of a process that died meanwhile, what it answered before still counts.
+        with suppress(BrokenPipeError):
             process.stdin.write(requests)
             process.stdin.flush()
-        except BrokenPipeError:
-            raise self._lost(process) from None
 
     def _answer(self, process: subprocess.Popen[bytes], limit: int | None) -> Object | None:
         answers = process.stdout

@@ -185,7 +185,11 @@ def test_what_a_partial_clone_left_out_is_not_fetched_and_the_way_out_is_named(p
     assert str(caught.value) == (
         "the content of 'n/b.yml' is not in this clone; run: git fetch --refetch --no-filter"
     )
-    assert list(source._objects.each([source._revision, "0" * 40]))[1] is None
+    entries = source.folders().entries(["m", "n"])
+    here, gone = entries["m"]["a.yml"].split()[1], entries["n"]["b.yml"].split()[1]
+    asked = [here] * 99 + [gone] + [here] * 99 + [gone, gone]
+    found = list(source._objects.each(asked))
+    assert [one and one.id for one in found] == [None if id_ == gone else id_ for id_ in asked]
     clone.git("fetch", "--quiet", "--refetch", "--no-filter")
     assert len(opened(clone).manifests(["n/*.yml"])) == 2
 
@@ -199,16 +203,18 @@ def test_trees_that_a_partial_clone_left_out_are_named_too(partial):
         open_commit(str(clone.folder), "HEAD").manifests(["n/*.yml"])
 
 
-def test_nothing_but_history_loads_gitpython(repository):
+def test_slow_libraries_are_loaded_by_those_who_need_them(repository):
     repository.commit({"m/a.yml": "x"})
     program = (
         "import sys\n"
         "from reconciler.source.git import open_source\n"
         f"source = open_source({str(repository.folder)!r})\n"
-        "source.state(), source.manifests(['m/*.yml']), source.folders().key('')\n"
-        "print('git' in sys.modules)\n"
+        "source.state(), source.code('m'), source.folders().key('')\n"
+        "print('git' in sys.modules, 'yaml' in sys.modules)\n"
+        "source.manifests(['m/*.yml'])\n"
+        "print('git' in sys.modules, 'yaml' in sys.modules)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    assert (done.stdout, done.stderr) == ("False\n", "")
+    assert (done.stdout, done.stderr) == ("False False\nFalse True\n", "")
