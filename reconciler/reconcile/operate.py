@@ -279,7 +279,7 @@ def release_schedule(registry: Registry, name: str, catchup: Missed | None = Non
 
 
 def _lift(tx: RegistryTransaction, here: RegisteredSchedule, hold: Hold) -> None:
-    """End a hold, of which the schedule's own may have been a variant."""
+    """End the schedule's ``hold``, which may have got another catch-up."""
     now = tx.now()
     gap = passed_over(here, now, f"held by {hold.who}: {hold.why}")
     decided_here = hold.catchup is Missed.SKIP and hold.active(now)

@@ -332,7 +332,7 @@ def test_a_list_of_nothing_says_so(empty):
 
 
 def test_migrate_says_what_it_did(desk):
-    assert desk("workspace", "migrate").out == "the workspace has schema 0002 already\n"
+    assert desk("workspace", "migrate").out == "the workspace has schema 0003 already\n"
     assert desk("workspace", "migrate", "--workspace", "sqlite:none.db").code == 1
 
 
