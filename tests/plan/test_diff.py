@@ -82,7 +82,10 @@ def test_a_command_is_ordered():
 def test_a_list_without_repeats_is_a_set():
     assert paths(ARRIVAL, edited(ARRIVAL, trigger=edited(WATCH, include=("*.txt", "*.csv")))) == []
     fewer = edited(ARRIVAL, trigger=edited(WATCH, include=("*.txt",)))
-    assert paths(ARRIVAL, fewer) == ["trigger.datastore_change.include"]
+    (change,) = field_changes(ARRIVAL, fewer)
+    assert change.path == "trigger.datastore_change.include"
+    assert change.old == ["*.txt", "*.csv"]
+    assert change.old != ["*.txt"]
     needs = [edited(STEP, depends_on=names) for names in (("a", "b"), ("b", "a"), ("a",))]
     a, b = Step(name="a", command=("x",)), Step(name="b", command=("x",))
     one, two, three = (edited(SCORE, steps=(a, b, step)) for step in needs)

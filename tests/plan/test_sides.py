@@ -322,15 +322,12 @@ def test_a_pipeline_may_be_left_to_others_while_it_is_there():
             "not there any more; change the rule in reconciler.yml"
         )
     ]
-    keeping = Terms(ignore_drift=wanted_rules("pipeline"), on_missing=OnMissing.KEEP)
+    rule = IgnoreDrift(objects="*.*", fields=("pipeline",))
+    keeping = Terms(ignore_drift=(rule,), on_missing=OnMissing.KEEP)
     assert planned(desired(PLAIN, NIGHTLY, terms=keeping), live).guards == ()
     unknown = touched(live, "nightly", lambda s: replace(s, pipeline="nowhere"))
     plan = planned(desired(PLAIN, other, NIGHTLY, terms=keeping), unknown)
     assert [guard.id for guard in plan.guards] == ["ignore_drift"]
-
-
-def wanted_rules(*paths):
-    return (IgnoreDrift(objects="*.*", fields=paths),)
 
 
 def test_a_datastore_s_fields_may_be_left_to_others():
