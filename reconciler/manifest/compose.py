@@ -352,13 +352,12 @@ def _tags(tree: Node) -> list[str]:
 
 
 def _merge(base: Node | None, over: Node) -> Node:
-    """Merge what an override says into a tree."""
-    if not isinstance(over.value, dict):
-        return over
+    """Merge a mapping of an override into what stands there."""
     mapping = base if base and isinstance(base.value, dict) else None
     below: Any = mapping.value if mapping else {}
     entries: Entries = dict(below)
-    for key, entry in over.value.items():
+    above: Any = over.value
+    for key, entry in above.items():
         line, column, child = entry
         had = entries.get(key)
         if isinstance(child.value, dict):

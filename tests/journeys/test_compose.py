@@ -224,7 +224,12 @@ def test_a_wrong_project_file_stops_every_command_with_its_lines(targets):
         )
 
 
-def test_defaults_is_for_json_alone_and_a_name_must_be_declared(targets):
+def test_render_refuses_what_it_cannot_show(targets):
     assert targets("render", "--defaults", "--explain", "--output", "json").code == 1
+    targets.edit("schedules/arrivals.yml", "pipeline:", "pipline:")
+    assert targets("render", "--target", "dev").err.startswith(
+        "schedules/arrivals.yml:3:1: unknown key 'pipline'"
+    )
+    targets.edit("schedules/arrivals.yml", "pipline:", "pipeline:")
     done = targets("render", "schedule", "nobody", "--target", "dev", "--explain")
     assert done.err == "error: no schedule 'nobody' is declared\n"

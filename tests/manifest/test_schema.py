@@ -138,7 +138,7 @@ def test_every_written_manifest_validates_and_loads(value):
 
 
 @given(values | projects(), st.data())
-@settings(UNHURRIED, max_examples=200)
+@settings(UNHURRIED, max_examples=120)
 def test_what_the_schema_refuses_the_loader_refuses(value, data):
     cls = type(value)
     document = to_data(value) if cls is Project else {"kind": cls.KIND, **to_data(value)}
@@ -187,3 +187,30 @@ def test_an_optional_key_may_stand_empty_and_a_required_one_may_not():
 def test_only_the_four_schemas_have_a_text():
     with pytest.raises(KeyError):
         schema_text("run.schema.json")
+
+
+REFERENCES = ["${{ variables.a }}", "${{variables.b_2}}"]
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_a_reference_may_stand_for_any_scalar_of_a_manifest(reference):
+    cron = {"expression": reference, "start_time": reference}
+    document = {
+        "kind": "Schedule",
+        "name": f"x-{reference}",
+        "pipeline": reference,
+        "trigger": {"cron": cron},
+    }
+    members = json_schema(Schedule)["properties"]
+    scalars = [
+        key for key, part in members.items() if "string" in part.get("type", ()) and key != "kind"
+    ]
+    assert {"max_catchup", "overlap", "catchup_window", "continue_on_step_failure"} <= set(scalars)
+    VALIDATORS[Schedule].validate(document | dict.fromkeys(scalars, reference))
+    fragment = {key: reference for key in scalars if key not in {"name", "renamed_from"}}
+    targets = {"t": {"overrides": {"Schedule": {"x": fragment | {"trigger": {"cron": cron}}}}}}
+    VALIDATORS[Project].validate(
+        {"project": "x", "targets": targets, "defaults": {"Schedule": fragment}}
+    )
+    assert not VALIDATORS[Schedule].is_valid(document | {"max_catchup": f"a {reference}"})
+    assert not VALIDATORS[Project].is_valid({"project": reference})
