@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from reconciler.bulk import bulk
 from reconciler.errors import Problem
 from reconciler.manifest.build import builder, find
 from reconciler.manifest.compose import Composition, Layer
@@ -101,13 +101,8 @@ def load(
     With a ``composition`` they say what its target makes of them, and its problems are told too.
     ``part`` says that these are not all, so that an override may name what is not among them.
     """
-    collecting = gc.isenabled()
-    gc.disable()  # a bulk load makes no garbage worth looking for; it halves the time
-    try:
+    with bulk():
         return _load(documents, composition, part=part)
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _load(documents: Iterable[Document], composition: Composition | None, *, part: bool) -> Loaded:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from reconciler import __version__
+from reconciler.bulk import bulk
 from reconciler.errors import ManifestError, NotFound, SourceError
 from reconciler.live import CodeTree, Live, Owner, OwnerRecord, Provenance
 from reconciler.manifest.compose import compose
@@ -112,6 +113,7 @@ def load_target(source: Source, project: Project, target: str | None) -> Loaded:
     return load(source.manifests(project.includes(target)), compose(project, target))
 
 
+@bulk()
 def read(  # noqa: PLR0913  (what to read, against what, and how)
     source: Source,
     project: Project,
@@ -226,6 +228,7 @@ def absolute(store: Datastore, folder: str) -> Datastore:
     return replace(store, url="file://" + quote(folder) + "".join(f"/{part}" for part in parts))
 
 
+@bulk()
 def plan(
     reading: Reading, workspace: str, as_of: int, look: Look = lambda _url, _path: None
 ) -> Plan:
