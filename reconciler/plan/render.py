@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.clock import SECOND, iso, to_datetime
 from reconciler.plan.change import Action, Cause, Side
 from reconciler.plan.impact import runs_text
+from reconciler.schedule import Missed
 from reconciler.trigger.zones import resolve
 
 if TYPE_CHECKING:
@@ -287,7 +288,9 @@ def held_text(held: Held) -> str:
     """Say by whom, until when and why a schedule is held."""
     hold = held.hold
     until = "without end" if hold.until is None else f"until {iso(hold.until)}"
-    return f"{printable(held.name)} by {printable(hold.who)} {until}, {shown(hold.why)}"
+    after = {Missed.LAST: ", then the last one runs", Missed.ALL: ", then all run"}
+    end = until + after.get(hold.catchup, "")
+    return f"{printable(held.name)} by {printable(hold.who)} {end}, {shown(hold.why)}"
 
 
 def blocked(guard: Guard) -> str:

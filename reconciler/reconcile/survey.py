@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 # What Git calls a regular file; anything else (a link, another repository) makes a source
 # incomplete, which only reading it whole can say well.
 _REGULAR = ("100644 ", "100755 ")
-_TREE = "040000 "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
