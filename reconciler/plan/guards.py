@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # So many names stand in a message; the plan itself has them all.
 _SOME = 5
+# Rates are sums of fractions, which a number in the machine holds nearly.
+_INEXACT = 1e-6
 
 
 def guards(plan: Plan, desired: Desired, live: Live) -> Iterator[Guard]:
@@ -49,18 +51,18 @@ def _limits(plan: Plan, desired: Desired, live: Live) -> Iterator[Guard]:
     if limits.disables is not None and len(gone) > limits.disables:
         text = f"{len(gone)} schedules would be disabled ({_names(gone)}), more than the limit"
         yield _limit("disables", f"{text} of {limits.disables}; {where}")
-    active = desired.kept.active + sum(
-        here.owner == desired.owner and here.status is Status.ACTIVE for here in live.schedules
-    )
-    percent = 100 * len(gone) / active if active else 0
-    if limits.disabled_percent is not None and percent > limits.disabled_percent:
-        text = f"{len(gone)} of {active} Active schedules would be disabled, {percent:.1f} %"
-        limit = f"more than the limit of {_number(limits.disabled_percent)} %"
-        yield _limit("disabled_percent", f"{text}, {limit}; {where}")
+    if limits.disabled_percent is not None:
+        active = desired.kept.active + sum(
+            here.status is Status.ACTIVE and here.owner == plan.owner for here in live.schedules
+        )
+        percent = 100 * len(gone) / active if active else 0
+        if percent > limits.disabled_percent:
+            text = f"{len(gone)} of {active} Active schedules would be disabled, {percent:.1f} %"
+            limit = f"more than the limit of {_number(limits.disabled_percent)} %"
+            yield _limit("disabled_percent", f"{text}, {limit}; {where}")
     before, after = plan.runs_per_day
-    # Rates are sums of fractions: what they differ by beyond that is no change of the load.
-    change = round(after - before, 6)
-    if limits.runs_per_day is not None and abs(change) > limits.runs_per_day:
+    change = after - before
+    if limits.runs_per_day is not None and abs(change) > limits.runs_per_day + _INEXACT:
         text = f"the changes take {_number(before)} runs a day to {_number(after)}"
         sign = "+" if change > 0 else ""
         limit = f"more than the limit of {_number(limits.runs_per_day)}"

@@ -113,8 +113,8 @@ class Sides:
         binding = self.bindings.bind(reference)
         if binding is None or self.desired.terms.on_missing is OnMissing.KEEP:
             return binding is not None
-        versions = self.published.by_name.get(binding.name, ())
-        return self.desired.declares(binding.name) or versions[-1].owner != self.owner
+        name = binding.name
+        return self.desired.declares(name) or self.published.by_name[name][-1].owner != self.owner
 
     def _unfit(self, address: str, why: str) -> None:
         text = f"{address} cannot keep what ignore_drift leaves to others: {why}"

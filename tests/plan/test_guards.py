@@ -129,8 +129,10 @@ def test_sums_of_fractions_make_no_difference_of_their_own():
         text.replace("Day,", "Week, interval: 3, week_days: [Monday],")
         for text in named(*"abcdefg")
     ]
-    plan = planned(limited(*weekly, runs_per_day=1 / 3), live(), as_of=NOW)
-    assert told(plan, "runs_per_day") == []
+    for many in range(1, 8):
+        plan = planned(limited(*weekly[:many], runs_per_day=many / 21), live(), as_of=NOW)
+        assert plan.runs_per_day[1] == pytest.approx(many / 21)
+        assert told(plan, "runs_per_day") == []
 
 
 def test_large_numbers_are_written_out():
