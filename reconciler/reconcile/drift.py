@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     )
     from reconciler.manifest.terms import Terms
 
+STATUS = "status"
 VERSION = "pipeline version"
+SPEC = "spec"
 
 
 class State(StrEnum):
@@ -150,8 +152,7 @@ class _Finder:
             return _others(found)
         if here.applied is None:
             return None
-        live, applied = (spec_value(Datastore, spec) for spec in (here.spec, here.applied.spec))
-        return self._judged(found, _touched(live, applied))
+        return self._judged(found, _touched(Datastore, here.spec, here.applied.spec))
 
     def pipeline(self, versions: list[PublishedPipeline]) -> Finding | None:
         """Judge a pipeline by the version that was applied last; content never drifts."""
@@ -160,7 +161,7 @@ class _Finder:
             return _others(replace(_at(Kind.PIPELINE, newest), id=newest.id))
         for here in versions:
             if here.applied is not None and here.applied.status is not here.status:
-                touched = Touched("status", here.applied.status.value, here.status.value)
+                touched = Touched(STATUS, here.applied.status.value, here.status.value)
                 return self._judged(replace(_at(Kind.PIPELINE, here), id=here.id), [touched])
         return None
 
@@ -173,9 +174,11 @@ class _Finder:
             found = replace(found, state=State.HELD, hold=here.hold)
         touched: list[Touched] = []
         if here.applied is not None:
-            live = replace(spec_value(Schedule, here.spec), status=here.status)
-            applied = replace(spec_value(Schedule, here.applied.spec), status=here.applied.status)
-            touched += _touched(live, applied)
+            if here.applied.status is not here.status:
+                touched.append(Touched(STATUS, here.applied.status.value, here.status.value))
+            specs = _touched(Schedule, here.spec, here.applied.spec)
+            # The status beside the spec is the one that counts.
+            touched += (one for one in specs if one.path != STATUS)
             if here.applied.pipeline_id != here.pipeline_id:
                 ids = (here.applied.pipeline_id, here.pipeline_id)
                 touched.append(Touched(VERSION, *map(self._version, ids)))
@@ -206,8 +209,14 @@ class _Finder:
         return replace(found, state=state, fields=tuple(drifted), ignored=tuple(ignored))
 
 
-def _touched(live: Schedule | Datastore, applied: Schedule | Datastore) -> list[Touched]:
-    return [Touched(c.path, c.new, c.old) for c in field_changes(live, applied)]
+def _touched(cls: type[Schedule | Datastore], live: str, applied: str) -> list[Touched]:
+    """Compare two specs; one that says nothing valid any more differs as a whole."""
+    before = spec_value(cls, applied)
+    try:
+        changes = field_changes(spec_value(cls, live), before)
+    except ValueError:
+        return [Touched(SPEC, applied, live)]
+    return [Touched(change.path, change.new, change.old) for change in changes]
 
 
 def _at(kind: Kind, here: RegisteredDatastore | PublishedPipeline | RegisteredSchedule) -> Finding:

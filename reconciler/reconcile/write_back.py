@@ -19,7 +19,7 @@ from reconciler.manifest.patch import Path, Plain
 from reconciler.plan.change import Kind
 from reconciler.plan.diff import field_changes
 from reconciler.plan.spec import spec_value
-from reconciler.reconcile.drift import VERSION, State
+from reconciler.reconcile.drift import SPEC, VERSION, State
 from reconciler.reconcile.read import absolute
 from reconciler.schedule import Datastore, Schedule
 
@@ -36,6 +36,7 @@ Value = Schedule | Datastore
 _MAPS = frozenset({"pipeline_parameters", "tags"})
 _NO_STATUS = "a manifest cannot say it; an apply publishes the version again, or: reconciler enable"
 _NO_VERSION = "an apply binds it to the declared version; write pipeline: NAME@N to pin another"
+_BROKEN = "what is live is no valid manifest; the next apply sets it right"
 _GONE = "no manifest declares it any more, or it has problems; run: reconciler validate"
 
 
@@ -188,7 +189,11 @@ class _Writer:
 
 def _live_values(live: Live, drift: Drift) -> dict[str, Value]:
     """Give what the changed objects say now: schedules by id, datastores by address."""
-    changed = {finding.id or finding.address for finding in drift.of(State.CHANGED)}
+    changed = {
+        finding.id or finding.address
+        for finding in drift.of(State.CHANGED)
+        if not any(one.path == SPEC for one in finding.fields)
+    }
     values: dict[str, Value] = {}
     for here in live.schedules:
         if here.id in changed:
@@ -214,8 +219,8 @@ def _cannot(finding: Finding, path: str, declared: Declared[Value] | None) -> st
     """Say why a field cannot be edited in the manifest; empty where it can."""
     if finding.kind is Kind.PIPELINE:
         return _NO_STATUS
-    if path == VERSION:
-        return _NO_VERSION
+    if path in {VERSION, SPEC}:
+        return _NO_VERSION if path == VERSION else _BROKEN
     if declared is None:
         return _GONE
     origin = declared.origin(*path_of(path))
