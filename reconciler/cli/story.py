@@ -182,9 +182,9 @@ class Story:
         """Ask what an apply would do, as (action, address, [(field, old, new)])."""
         return [
             (
-                one["change"]["actions"][0],
+                one["action"],
                 one["address"],
-                [(field["path"], field["old"], field["new"]) for field in one["change"]["fields"]],
+                [(field["path"], field["live"], field["desired"]) for field in one["fields"]],
             )
             for one in self.ask("plan")["resource_changes"]
         ]
