@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler import __version__
-from reconciler.cli.say import document
+from reconciler.cli.say import document, utc
 from reconciler.cli.scope import Scope, output, scoped
 from reconciler.clock import iso
 from reconciler.live import Owner
@@ -77,7 +77,7 @@ def _lines(drift: Drift, written: WriteBack | None) -> Iterator[str]:
         yield "Nothing was applied yet."
     else:
         commit = f"commit {record.commit[:12]}" if record.commit else "no commit"
-        yield f"Applied last: {commit} at {iso(record.applied_at)}"
+        yield f"Applied last: {commit} at {utc(record.applied_at)}"
     yield ""
     for finding in drift.of(State.CHANGED, State.MISSING):
         yield from _finding(finding)

@@ -26,8 +26,9 @@ class OnMissing(StrEnum):
 class Limits:
     """How much one apply may do before a person has to say so."""
 
-    disables: int | None = field(
-        "How many schedules one apply may disable or take away.",
+    disables: int = field(
+        "How many schedules one apply may disable or take away; a number that no apply reaches is "
+        "no limit.",
         default=20,
         minimum=0,
         maximum=1_000_000,
@@ -47,7 +48,7 @@ class Limits:
         maximum=1_000_000_000,
         examples=(500,),
     )
-    fires_on_apply: int | None = field(
+    fires_on_apply: int = field(
         "How many schedules may run at once because they are created without a start_time.",
         default=50,
         minimum=0,

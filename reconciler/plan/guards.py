@@ -16,6 +16,11 @@ if TYPE_CHECKING:
     from reconciler.plan.change import Change, Plan
     from reconciler.plan.desired import Desired
 
+# What a person may lift by its id; the guards of history are made where the source is known.
+ALLOWABLE = (
+    *("dirty", "diverged", "empty", "rollback", "other_project"),
+    *("disables", "disabled_percent", "runs_per_day", "fires_on_apply"),
+)
 # So many names stand in a message; the plan itself has them all.
 _SOME = 5
 # Rates are sums of fractions, which a number in the machine holds nearly.
@@ -48,7 +53,7 @@ def _limits(plan: Plan, desired: Desired, live: Live) -> Iterator[Guard]:
     limits = desired.terms.limits
     gone = [change for change in plan.changes if change.kind is Kind.SCHEDULE and _takes(change)]
     where = "raise it in reconciler.yml"
-    if limits.disables is not None and len(gone) > limits.disables:
+    if len(gone) > limits.disables:
         text = f"{len(gone)} schedules would be disabled ({_names(gone)}), more than the limit"
         yield _limit("disables", f"{text} of {limits.disables}; {where}")
     if limits.disabled_percent is not None:
@@ -68,7 +73,7 @@ def _limits(plan: Plan, desired: Desired, live: Live) -> Iterator[Guard]:
         limit = f"more than the limit of {_number(limits.runs_per_day)}"
         yield _limit("runs_per_day", f"{text} ({sign}{_number(change)}), {limit}; {where}")
     fires = plan.fires_on_apply
-    if limits.fires_on_apply is not None and fires > limits.fires_on_apply:
+    if fires > limits.fires_on_apply:
         text = f"{fires} schedules would run at once, more than the limit of"
         way = "give them first_run: aligned"
         yield _limit("fires_on_apply", f"{text} {limits.fires_on_apply}; {way}, {where}")

@@ -297,7 +297,7 @@ def blocked(guard: Guard) -> str:
     """Write what a guard says, with its id and the option that lifts it."""
     name = printable(guard.id)
     message = printable(guard.message)
-    says_how = not guard.allowable or f"--allow {name}" in message
+    says_how = not guard.allowable or " add --" in message
     return f"{message} (guard {name}{'' if says_how else f'; --allow {name} lifts it'})"
 
 

@@ -24,7 +24,7 @@ from tests.plan.world import (
 )
 
 NOW = 1_767_225_600_000_000  # 2026-01-01
-NONE = Limits(disables=None, fires_on_apply=None)
+NONE = Limits(disables=10**6, fires_on_apply=10**6)
 
 
 def named(*names, more=""):
