@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import socket
 import sys
 from dataclasses import replace
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 # Fewer changes are written before anyone could read a bar.
 _WORTH_A_BAR = 200
 _LOOK_AGAIN = 0.2
+# So many differences stand on one line.
+_SOME = 5
+_COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 _AGAIN = "make a new one: reconciler plan --out"
 
 
@@ -102,12 +106,16 @@ def _saved(scope: Scope, file: str, asked: Asked) -> Planned:
         PlanFileError: the file is not such a plan, or of another version, target or workspace.
         StalePlan: the workspace or the files moved since.
     """
-    reviewed = read_plan(Path(file).read_text(encoding="utf-8"), file)
+    reviewed = _read(file)
     if reviewed.tool != __version__:
         text = f"{file} was made by reconciler {reviewed.tool}, this is {__version__}"
         raise PlanFileError(f"{text}; {_AGAIN} {file}")
+    if reviewed.commit is not None and not _COMMIT.fullmatch(reviewed.commit):
+        # Any other name of a commit would be another one tomorrow.
+        raise PlanFileError(f"{file} names no commit by its full id; {_AGAIN} {file}")
     here = scope.source()
-    if not reviewed.dirty and here.state().commit != reviewed.commit:
+    state = here.state()
+    if not reviewed.dirty and (state.commit != reviewed.commit or state.dirty):
         here = scope.source(reviewed.commit)
     scope = Scope(scope.folder, scope.target or reviewed.owner.target, scope.workspace)
     planned = make_plan(scope, here, replace(asked, adopt=_adopted(reviewed)))
@@ -119,13 +127,35 @@ def _saved(scope: Scope, file: str, asked: Asked) -> Planned:
         if was != now:
             raise PlanFileError(f"{file} is a plan of {what} '{was}', this is '{now}'")
     if planned.plan.commit != reviewed.commit:
-        was, now = str(reviewed.commit)[:12], str(planned.plan.commit)[:12]
-        text = f"{file} was made of uncommitted files on commit {was}, this is {now}"
-        raise StalePlan(f"{text}; {_AGAIN} {file}")
+        was, now = map(_commit, (reviewed.commit, planned.plan.commit))
+        raise StalePlan(
+            f"{file} was made of files on {was}, they are on {now} now; {_AGAIN} {file}"
+        )
     if approval_digest(planned.plan) != approval_digest(reviewed):
-        told = "; ".join(difference(reviewed, planned.plan))
+        told = _told(reviewed, planned.plan)
         raise StalePlan(f"{file} is stale: {told}; {_AGAIN} {file}")
     return planned
+
+
+def _told(reviewed: Plan, present: Plan) -> str:
+    """Say on one line how a plan differs from the reviewed one."""
+    if reviewed.changes and not present.changes:
+        return "nothing of it is left to do; was it applied already?"
+    parts = difference(reviewed, present)
+    more = len(parts) - _SOME
+    return "; ".join([*parts[:_SOME], *([f"and {more} more"] if more > 0 else [])])
+
+
+def _read(file: str) -> Plan:
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise PlanFileError(f"{file} is not a plan, for it is no text; {_AGAIN} FILE") from None
+    return read_plan(text, file)
+
+
+def _commit(commit: str | None) -> str:
+    return "no commit" if commit is None else f"commit {commit[:12]}"
 
 
 def _adopted(plan: Plan) -> frozenset[str]:
@@ -145,7 +175,7 @@ def _approved(plan: Plan, approve: str) -> None:
             text = f"the approved plan is {approve}, this one is {present}"
             raise StalePlan(f"{text}; review the plan above and approve it anew")
         return
-    reviewed = read_plan(Path(approve).read_text(encoding="utf-8"), approve)
+    reviewed = _read(approve)
     if approval_digest(reviewed) != present:
         for line in difference(reviewed, plan):
             click.echo(line, err=True)

@@ -13,9 +13,10 @@ import click
 from reconciler import settings
 from reconciler.cli.instant import parse_when
 from reconciler.cli.scope import Address
-from reconciler.plan.change import Plan
+from reconciler.plan.change import Kind, Plan
 from reconciler.plan.ci import github_annotations, gitlab_report
 from reconciler.plan.codec import plan_json
+from reconciler.plan.guards import ALLOWABLE
 from reconciler.plan.markdown import plan_markdown
 from reconciler.plan.render import plan_text
 from reconciler.reconcile.read import Reading, choose_target, plan, read, read_project
@@ -75,6 +76,18 @@ def make_plan(scope: Scope, source: Source, asked: Asked) -> Planned:
     return Planned(plan(reading, address.url, as_of, settings.names_in), reading, address)
 
 
+def _addresses(
+    _ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """See that each value names an object as a plan does, ``Schedule.nightly``."""
+    for value in values:
+        kind, _, name = value.partition(".")
+        if kind not in set(Kind) or not name:
+            kinds = ", ".join(f"{one}.NAME" for one in Kind)
+            raise click.BadParameter(f"'{value}' is none of {kinds}.")
+    return values
+
+
 def planning(function: Callable[..., R]) -> Callable[..., R]:
     """Add the planning options to a command; it gets them as ``asked``."""
 
@@ -83,9 +96,19 @@ def planning(function: Callable[..., R]) -> Callable[..., R]:
     )
     @click.option("--now", metavar="TIME", help="Plan as of this instant (ISO time with offset).")
     @click.option(
-        "--adopt", multiple=True, metavar="KIND.NAME", help="Take this object over from others."
+        "--adopt",
+        multiple=True,
+        metavar="KIND.NAME",
+        callback=_addresses,
+        help="Take this object over from others.",
     )
-    @click.option("--allow", multiple=True, metavar="GUARD", help="Lift a guard, by its id.")
+    @click.option(
+        "--allow",
+        multiple=True,
+        metavar="GUARD",
+        type=click.Choice(ALLOWABLE),
+        help=f"Lift a guard: {', '.join(ALLOWABLE)}.",
+    )
     @click.option("--allow-dirty", is_flag=True, help="Apply files that are not committed.")
     @click.option("--allow-empty", is_flag=True, help="Apply a project that declares nothing.")
     @click.option(

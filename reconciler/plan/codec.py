@@ -321,22 +321,39 @@ def _document(text: str, name: str) -> dict[str, Any]:
     return data
 
 
+def _text(value: object) -> str:
+    """Take what must be text.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
 def _plan(data: dict[str, Any]) -> Plan:
     return Plan(
-        owner=Owner(data["project"], data["target"]),
-        workspace=data["workspace"],
+        owner=Owner(_text(data["project"]), _text(data["target"])),
+        workspace=_text(data["workspace"]),
         changes=tuple(_change_of(change) for change in data["resource_changes"]),
         unchanged=data["summary"]["unchanged"],
         as_of=parse_instant(data["as_of"]),
-        tool=data["tool"]["version"],
-        guards=tuple(Guard(g["id"], g["message"], g["allowable"]) for g in data["guards"]),
+        tool=_text(data["tool"]["version"]),
+        guards=tuple(
+            Guard(_text(g["id"]), _text(g["message"]), g["allowable"]) for g in data["guards"]
+        ),
         suppressed=tuple(
             Suppressed(s["address"], s["path"], Reason(s["reason"]), s["live"], s["desired"])
             for s in data["suppressed"]
         ),
         held=tuple(_held_of(held) for held in data["held"]),
-        commit=data["commit"],
-        dirty=tuple(data["dirty"]),
+        commit=_text_or_none(data["commit"]),
+        dirty=tuple(map(_text, data["dirty"])),
     )
 
 
@@ -345,28 +362,35 @@ def _change_of(data: dict[str, Any]) -> Change:
     return Change(
         action=Action(data["action"]),
         kind=Kind(data["type"]),
-        name=data["name"],
+        name=_text(data["name"]),
         cause=Cause(data["cause"]),
         fields=tuple(
-            FieldChange(f["path"], f["live"], f["desired"], f["last_applied"], Side(f["cause"]))
+            FieldChange(
+                _text(f["path"]), f["live"], f["desired"], f["last_applied"], Side(f["cause"])
+            )
             for f in data["fields"]
         ),
         file=data["file"],
         line=data["line"],
         id=data["id"],
         revision=data["revision"],
-        fingerprint=data["fingerprint"],
+        fingerprint=_text_or_none(data["fingerprint"]),
         before=_spec_of(data["change"]["before"]),
         after=_spec_of(data["change"]["after"]) if data["declared"] else None,
-        digest=data["digest"],
-        code_digest=data["code_digest"],
-        pipeline_id=data["pipeline_id"],
-        formerly=data["formerly"],
+        digest=_text_or_none(data["digest"]),
+        code_digest=_text_or_none(data["code_digest"]),
+        pipeline_id=_text_or_none(data["pipeline_id"]),
+        formerly=_text_or_none(data["formerly"]),
         protected=data["protected"],
         notes=tuple(data["notes"]),
         impact=data["impact"] and _impact_of(data["impact"]),
         files=files and Files(files["place"], files["matching"]),
     )
+
+
+def _field_of(data: dict[str, Any]) -> FieldChange:
+    path, side = _text(data["path"]), Side(data["cause"])
+    return FieldChange(path, data["live"], data["desired"], data["last_applied"], side)
 
 
 def _spec_of(data: Plain) -> str | None:

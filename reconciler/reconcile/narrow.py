@@ -40,12 +40,16 @@ _ROUNDS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """The part of a project that can have changed, with the live side of it."""
+    """The part of a project that can have changed, with the live side of it.
+
+    ``code`` are the code folders of the pipelines that were left unread.
+    """
 
     loaded: Loaded
     live: Live
     kept: Kept
     survey: Survey
+    code: frozenset[str]
 
 
 def inputs_digest(source: Source, target: str) -> str:
@@ -149,7 +153,17 @@ def _part(  # noqa: PLR0913, PLR0917  (what was found out so far)
         objects=glance.schedules - len(schedules) + len(pins) + len(stores),
         active=glance.active - sum(h.status is Status.ACTIVE for h in mine),
     )
-    return Part(loaded=loaded, live=replace(live, owners=(glance.record,)), kept=kept, survey=seen)
+    return Part(
+        loaded=loaded,
+        live=replace(live, owners=(glance.record,)),
+        kept=kept,
+        survey=seen,
+        code=frozenset(
+            pin.code
+            for pin in glance.pipelines.values()
+            if pin.code is not None and pin.file not in files
+        ),
+    )
 
 
 def _pipelines(loaded: Loaded) -> Iterator[str]:

@@ -22,8 +22,13 @@ from reconciler.reconcile.files import Look, with_files
 from reconciler.reconcile.footing import footing
 from reconciler.reconcile.narrow import Part, narrow
 from reconciler.source.base import Source, SourceState
+from reconciler.source.files import PROJECT_FILE
+from reconciler.source.globs import Globs
+from reconciler.source.snapshot import dropping
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from reconciler.errors import Problem
     from reconciler.manifest.load import Declared, Loaded
     from reconciler.pipeline import Pipeline
@@ -37,6 +42,7 @@ class Reading:
     """One state of a project, with the code it refers to and the live side it was read against.
 
     ``part`` is None where the project was read whole, else what an incremental reading found.
+    ``state`` names of the uncommitted files only those that have a say in what is declared.
     """
 
     project: Project
@@ -126,24 +132,51 @@ def read(  # noqa: PLR0913  (what to read, against what, and how)
     """Read and check what the project declares for a target.
 
     Without ``full`` only what can have changed since the last apply is read, where that can be
-    told; the plan is the same.
+    told and nothing is to be adopted; the plan is the same.
 
     Raises:
         ManifestError: with every problem in every file.
         SourceError: the source is not complete, so nothing can be concluded from it.
     """
     owner = Owner(project.project, target)
-    if not full:
+    if not full and not adopt:
         part = narrow(source, project, owner, reader)
         if part is not None:
             reading = _reading(source, project, owner, part.loaded, part.live, part.kept, adopt)
             if not isinstance(reading, list):
-                return replace(reading, part=part)
+                return _declaring(replace(reading, part=part), part.code)
     loaded = load_target(source, project, target)
     reading = _reading(source, project, owner, loaded, reader.live(), Kept(), adopt)
     if isinstance(reading, list):
         raise ManifestError(reading)
-    return reading
+    return _declaring(reading)
+
+
+def _declaring(reading: Reading, code: Iterable[str] = ()) -> Reading:
+    """Count as uncommitted only what says something about what is declared.
+
+    That is the project file, what an include matches, and what is below a code folder; ``code`` are
+    those of pipelines that were not read. A note or a saved plan beside them decides nothing.
+    """
+    if not reading.state.dirty:
+        return reading
+    globs = Globs(reading.project.includes(reading.desired.owner.target))
+    folders = {*code, *reading.code_folders().values()}
+    dirty = tuple(
+        path
+        for path in reading.state.dirty
+        if path == PROJECT_FILE
+        or globs.matching(path)
+        or (not dropping(path) and not folders.isdisjoint(_above(path)))
+    )
+    return replace(reading, state=replace(reading.state, dirty=dirty))
+
+
+def _above(path: str) -> Iterator[str]:
+    """Name the folders that a file is in, the project's own last."""
+    while path:
+        path = posixpath.dirname(path)
+        yield path or "."
 
 
 def again(reading: Reading, reader: LiveReader) -> Reading:
