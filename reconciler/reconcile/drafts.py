@@ -348,10 +348,10 @@ class Drafts:
             found[draft.file] = disk.NEW, self.text(draft)
             for path, mode, content in draft.tree.entries if draft.tree else ():
                 found[posixpath.join(draft.code or "", path)] = mode, content
-        if not Path(self.source.folder, self.schemas).is_dir():
-            for kind in {draft.kind for draft in self.by_address.values()}:
-                text = schema_text(_schema_name(kind))
-                found[posixpath.join(self.schemas, _schema_name(kind))] = disk.NEW, text.encode()
+        for kind in {draft.kind for draft in self.by_address.values()}:
+            file = posixpath.join(self.schemas, _schema_name(kind))
+            if not Path(self.source.folder, file).exists() and not file.startswith(".."):
+                found[file] = disk.NEW, schema_text(_schema_name(kind)).encode()
         return dict(sorted(found.items()))
 
     def text(self, draft: Draft) -> bytes:

@@ -29,13 +29,13 @@ from reconciler.reconcile.read import Reading, plan, read, read_project
 from reconciler.reconcile.write_back import path_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from reconciler.manifest.load import Declared, Loaded
     from reconciler.manifest.project import Project
     from reconciler.plan.change import Change
     from reconciler.plan.desired import Desired
-    from reconciler.reconcile.drafts import Wanted
+    from reconciler.reconcile.drafts import Draft, Wanted
     from reconciler.source.base import Source
     from reconciler.workspace.base import Registry, RegistryReader
 
@@ -107,7 +107,7 @@ def prepare(  # noqa: PLR0913  (what to read, against what, and as what)
     claim = _Settler(source, project, reader, drafts).settle(workspace, as_of)
     skipped = sorted(drafts.skipped, key=lambda s: (KINDS.index(s.kind), s.name, s.id or ""))
     if wanted.names and skipped:
-        raise Refused("; ".join(f"{one.kind} '{one.name}': {one.reason}" for one in skipped))
+        raise Refused(_reasons(skipped))
     files = drafts.files()
     in_the_way = [file for file, (_, content) in files.items() if _differs(source, file, content)]
     if in_the_way:
@@ -120,6 +120,10 @@ def prepare(  # noqa: PLR0913  (what to read, against what, and as what)
         skipped=tuple(skipped),
         already=tuple(drafts.already),
     )
+
+
+def _reasons(skipped: Iterable[Skipped]) -> str:
+    return "; ".join(f"{one.kind} '{one.name}': {one.reason}" for one in skipped)
 
 
 def carry_out(ready: Import, reopen: Callable[[], Source], registry: Registry, how: How) -> None:
@@ -182,6 +186,7 @@ class _Settler:
         self.overlay = Overlay(source)
         self.owner = drafts.owner
         self.drafts = drafts
+        self.dropped = False
 
     def settle(self, workspace: str, as_of: int) -> Claim | None:
         """Write the drafts otherwise, or leave them out, until a plan would only adopt.
@@ -222,33 +227,43 @@ class _Settler:
         raise Refused("the manifests cannot be written so that they mean what is live")
 
     def _check_declared(self) -> None:
-        """Leave out what the project declares already, in a file that is not ours to write."""
+        """Make sure that the project declares none of the objects in a file of its own.
+
+        Raises:
+            Refused: it does.
+        """
         if not self.drafts.by_address:
             return
         target = self.owner.target
         below = self.overlay.below(self.project.includes(target))
         loaded = load(below, compose(self.project, target), part=True)
         for draft in self.drafts.ordered():
-            declared: Mapping[str, Declared[Any]] = _of(loaded, draft.kind)
-            here = declared.get(draft.name)
+            here = _of(loaded, draft.kind).get(draft.name)
             if here is not None and here.file != draft.file:
-                way = f"claim it with: reconciler apply --adopt {draft.address}"
-                self.drafts.drop(draft, f"{here.file}:{here.line} declares it already; {way}")
+                text = f"{here.file}:{here.line} declares {draft.kind} '{draft.name}' already"
+                raise Refused(f"{text}; claim it with: reconciler apply --adopt {draft.address}")
 
     def _leave_out(self, error: ManifestError) -> None:
         """Leave out the drafts that have problems.
 
         Raises:
             ManifestError: the problems are not theirs.
+            Refused: they are of what was left out, say an override that names it.
         """
         by_file = {draft.file: draft for draft in self.drafts.by_address.values()}
         theirs = [problem for problem in error.problems if problem.file in by_file]
+        if not theirs and self.dropped:
+            raise Refused(f"{_reasons(self.drafts.skipped)}; without it: {error.problems[0]}")
         if not theirs:
             raise error
         for problem in theirs:
             draft = by_file[problem.file]
             if draft.address in self.drafts.by_address:
-                self.drafts.drop(draft, problem.message)
+                self._drop(draft, problem.message)
+
+    def _drop(self, draft: Draft, reason: str) -> None:
+        self.dropped = True
+        self.drafts.drop(draft, reason)
 
     def _judge(self, change: Change, reading: Reading) -> bool:
         """Tell whether a change only adopts; if not, its draft is another one afterwards."""
@@ -262,11 +277,13 @@ class _Settler:
         fields = to_data(draft.value, defaults=True).keys() - {"steps"}
         for one in wrong:
             path = path_of(one.path)
-            if path in draft.outright or path[0] not in fields:
-                origin = _of(reading.desired, draft.kind)[draft.name].origin(*path)
+            origin = _of(reading.desired, draft.kind)[draft.name].origin(*path)
+            default = origin is not None and origin.how.startswith("project default")
+            # Only over a default the manifest has the last word.
+            if path in draft.outright or path[0] not in fields or not default:
                 where = f" ({origin})" if origin is not None else ""
                 text = f"{one.path} is {shown(one.old)}, but would be {shown(one.new)}{where}"
-                self.drafts.drop(draft, f"{text}; change that first")
+                self._drop(draft, f"{text}; change that first")
                 return False
             draft.outright[path] = one.old
         if not wrong:
