@@ -7,7 +7,6 @@ nothing it does not use.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,42 +14,23 @@ from typing import TYPE_CHECKING
 
 from reconciler.clock import SystemClock
 from reconciler.errors import ManifestError, NotFound, WorkspaceError
-from reconciler.fields import field
-from reconciler.manifest.emit import from_data
-from reconciler.manifest.project import load_one
-from reconciler.runner.secrets import Secret, Secrets
-from reconciler.workspace.base import Ledger, Registry
 
 if TYPE_CHECKING:
     from reconciler.clock import Clock
     from reconciler.datastore.base import DatastoreReader
     from reconciler.executor.base import Executor
+    from reconciler.runner.config import RunnerConfig
     from reconciler.runner.daemon import Daemon
     from reconciler.source.base import Source
-    from reconciler.workspace.base import RegistryReader
+    from reconciler.workspace.base import (
+        Ledger,  # noqa: TC004  (slow to import, and nobody asks for a field's type)
+        Registry,  # noqa: TC004  (the same)
+        RegistryReader,
+    )
 
 SCHEME = "sqlite:"
 WORKSPACE_VARIABLE = "RECONCILER_WORKSPACE"
 CONFIG_VARIABLE = "RECONCILER_RUNNER_CONFIG"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunnerConfig:
-    """The runner's own configuration: a file outside every repository, and the operator's alone."""
-
-    max_steps: int = field(
-        "How many steps run at the same time on this machine.", default=16, minimum=1, maximum=1_000
-    )
-    drain: timedelta = field(
-        "How long a runner that is told to stop waits for the steps under way.",
-        default=timedelta(seconds=30),
-        examples=("5m",),
-    )
-    secrets: Mapping[str, Secret] = field(
-        "The secrets that steps may refer to as ${{ secret.NAME }}.",
-        default_factory=dict,
-        examples=({"API_TOKEN": {"file": "/run/secrets/api-token", "projects": ["risk/prod"]}},),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +168,7 @@ def open_datastore(ledger: Ledger, name: str) -> DatastoreReader:
     import json  # noqa: PLC0415
 
     from reconciler.datastore.local import LocalDatastore  # noqa: PLC0415
+    from reconciler.manifest.emit import from_data  # noqa: PLC0415
     from reconciler.schedule import Datastore  # noqa: PLC0415
 
     registered = ledger.datastores().get(name)
@@ -224,6 +205,9 @@ def read_runner_config(file: str | None) -> RunnerConfig:
         ManifestError: it has problems.
         NotFound: a file that was asked for is not there.
     """
+    from reconciler.manifest.project import load_one  # noqa: PLC0415  (the parser is slow)
+    from reconciler.runner.config import RunnerConfig  # noqa: PLC0415  (only here)
+
     asked = file or os.environ.get(CONFIG_VARIABLE)
     path = Path(asked) if asked else Path.home() / ".config" / "reconciler" / "runner.yml"
     try:
@@ -242,6 +226,7 @@ def open_runner(workspace: Workspace, config: RunnerConfig) -> Daemon:
     """Put a runner together."""
     from reconciler.runner.compose import Composer  # noqa: PLC0415
     from reconciler.runner.daemon import Daemon  # noqa: PLC0415
+    from reconciler.runner.secrets import Secrets  # noqa: PLC0415
     from reconciler.runner.workdir import Workdirs  # noqa: PLC0415
 
     def datastore(name: str) -> DatastoreReader:

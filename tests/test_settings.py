@@ -2,9 +2,9 @@ import pytest
 
 from reconciler.clock import FixedClock
 from reconciler.errors import ManifestError, NotFound, SourceError, WorkspaceError
+from reconciler.runner.config import RunnerConfig
 from reconciler.runner.secrets import Secret
 from reconciler.settings import (
-    RunnerConfig,
     open_datastore,
     open_reader,
     open_runner,

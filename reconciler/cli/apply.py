@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler import __version__
-from reconciler.cli.planning import Asked, Planned, make_plan, planning, show
+from reconciler.cli.planned import Planned, make_plan, show
+from reconciler.cli.planning import Asked, planning
 from reconciler.cli.say import document
 from reconciler.cli.scope import Scope, output, scoped
 from reconciler.errors import PlanFileError, ReconcilerError, StalePlan

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import traceback
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -39,6 +37,8 @@ class Commands(click.Group):
         Raises:
             click.UsageError: there is none.
         """
+        from difflib import get_close_matches  # noqa: PLC0415  (for mistakes alone)
+
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             near = get_close_matches(name, COMMANDS, n=1)
@@ -69,6 +69,8 @@ class Commands(click.Group):
             return 1
         except Exception as error:  # noqa: BLE001  (what nobody foresaw is said in one line too)
             if ctx.params["debug"]:
+                import traceback  # noqa: PLC0415  (slow, and seldom needed)
+
                 traceback.print_exc()
             hint = "rerun with `reconciler --debug ...` for the traceback"
             say_error(f"{type(error).__name__}: {error}; {hint}", "internal error")

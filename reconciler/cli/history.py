@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from reconciler.cli.group import say_error
-from reconciler.cli.planning import show
+from reconciler.cli.planned import show
 from reconciler.cli.say import clean, document, table, utc
 from reconciler.cli.scope import Scope, output, scoped
 from reconciler.clock import iso

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from reconciler.cli.group import say_error
-from reconciler.cli.planning import Asked, forms, make_plan, planning, tell
+from reconciler.cli.planning import Asked, forms, planning
 from reconciler.cli.scope import Scope, scoped
 from reconciler.errors import Refused
-from reconciler.plan.codec import plan_json
 
 CHANGES = 2
 
@@ -35,11 +32,15 @@ def command(  # noqa: PLR0913  (its options)
 
     Exits 0, 1 on an error and 3 when a guard blocks the plan.
     """
-    planned = make_plan(scope, scope.source(ref), asked)
+    source = scope.source(ref)
+    # Git is at work by now; what makes a plan is imported meanwhile.
+    from reconciler.cli.planned import make_plan, tell, write  # noqa: PLC0415
+
+    planned = make_plan(scope, source, asked)
     plan = planned.plan
     tell(planned, forms)
     if out is not None:
-        Path(out).write_text(plan_json(plan), encoding="utf-8")
+        write(planned, "json", out)
     blocking = plan.blocking(asked.allowed)
     if blocking:
         say_error("; ".join(guard.message for guard in blocking), "blocked")

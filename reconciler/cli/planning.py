@@ -1,36 +1,24 @@
-"""The options of the commands that plan, how they plan, and in which forms they tell it."""
+"""The options of the commands that plan.
+
+Nothing here makes a plan, so that a command can let Git begin before it imports what does.
+"""
 
 from __future__ import annotations
 
 import functools
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from reconciler import settings
-from reconciler.cli.instant import parse_when
-from reconciler.cli.scope import Address
-from reconciler.plan.change import Kind, Plan
-from reconciler.plan.ci import github_annotations, gitlab_report
-from reconciler.plan.codec import plan_json
-from reconciler.plan.guards import ALLOWABLE
-from reconciler.plan.markdown import plan_markdown
-from reconciler.plan.render import plan_text
-from reconciler.reconcile.read import Reading, choose_target, plan, read, read_project
+from reconciler.plan.allowable import ALLOWABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from reconciler.cli.scope import Scope
-    from reconciler.source.base import Source
-
 R = TypeVar("R")
 
-_COLOURS = {"+": "green", "~": "yellow", "-": "red", ">": "cyan", "»": "cyan", "Blocked:": "red"}
-_MARK = re.compile(r"(?:[+~>»-]|Blocked:)(?= )")
+FORMATS = ("text", "json", "markdown", "github", "gitlab")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,43 +31,12 @@ class Asked:
     allowed: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A plan with what it was made from."""
-
-    plan: Plan
-    reading: Reading
-    address: Address
-
-
-FORMATS: dict[str, Callable[[Planned], str]] = {
-    "text": lambda planned: plan_text(planned.plan),
-    "json": lambda planned: plan_json(planned.plan),
-    "markdown": lambda planned: plan_markdown(planned.plan),
-    "github": lambda planned: github_annotations(planned.plan, planned.reading.state.project_path),
-    "gitlab": lambda planned: gitlab_report(planned.plan),
-}
-
-
-def make_plan(scope: Scope, source: Source, asked: Asked) -> Planned:
-    """Read the project and compare it with its workspace; writes nothing.
-
-    Raises:
-        ManifestError: with every problem in every file.
-    """
-    project = read_project(source)
-    target = choose_target(project, scope.target)
-    address = scope.address_in(source, project)
-    reader = address.reader()
-    reading = read(source, project, target, reader, adopt=asked.adopt, full=asked.full)
-    as_of = reader.now() if asked.now is None else asked.now
-    return Planned(plan(reading, address.url, as_of, settings.names_in), reading, address)
-
-
 def _addresses(
     _ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
     """See that each value names an object as a plan does, ``Schedule.nightly``."""
+    from reconciler.plan.change import Kind  # noqa: PLC0415  (seldom asked for)
+
     for value in values:
         kind, _, name = value.partition(".")
         if kind not in set(Kind) or not name:
@@ -123,7 +80,7 @@ def planning(function: Callable[..., R]) -> Callable[..., R]:
         allowed |= {"rollback"} if given.pop("rollback") else set()
         now = given.pop("now")
         asked = Asked(
-            now=None if now is None else parse_when(now, "UTC"),
+            now=None if now is None else _instant(now),
             full=given.pop("full"),
             adopt=frozenset(given.pop("adopt")),
             allowed=frozenset(allowed),
@@ -131,6 +88,12 @@ def planning(function: Callable[..., R]) -> Callable[..., R]:
         return function(*arguments, asked=asked, **given)
 
     return command
+
+
+def _instant(text: str) -> int:
+    from reconciler.cli.instant import parse_when  # noqa: PLC0415  (seldom asked for)
+
+    return parse_when(text, "UTC")
 
 
 def _forms(
@@ -157,21 +120,3 @@ forms = click.option(
     callback=_forms,
     help=f"{', '.join(FORMATS)}; several at once, each but one to a file.  [default: text]",
 )
-
-
-def tell(planned: Planned, chosen: dict[str, str]) -> None:
-    """Write a plan in each of the chosen formats."""
-    for file, form in chosen.items():
-        if file:
-            Path(file).write_text(FORMATS[form](planned), encoding="utf-8")
-        elif form == "text":
-            show(planned.plan)
-        else:
-            click.echo(FORMATS[form](planned), nl=False)
-
-
-def show(plan: Plan) -> None:
-    """Print a plan, each change in the colour of its sign."""
-    for line in plan_text(plan).splitlines():
-        mark = _MARK.match(line)
-        click.echo(click.style(line, fg=_COLOURS[mark[0]]) if mark else line)

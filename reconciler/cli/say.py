@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import click
 
 from reconciler.clock import iso, to_datetime
-from reconciler.trigger.zones import resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -86,6 +85,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], empty: str) -> Non
 
 def local(instant: int, zone: str) -> str:
     """Write an instant as a clock in ``zone`` shows it: ``2026-03-08 03:30 EDT``."""
+    from reconciler.trigger.zones import resolve  # noqa: PLC0415  (most commands show no times)
+
     shown = to_datetime(instant).astimezone(resolve(zone)).replace(microsecond=0)
     seconds = ":%S" if shown.second else ""
     return shown.strftime(f"%Y-%m-%d %H:%M{seconds} %Z")

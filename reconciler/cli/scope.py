@@ -11,7 +11,6 @@ import click
 
 from reconciler import settings
 from reconciler.errors import NotFound, SourceError
-from reconciler.reconcile.read import choose_target, read, read_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +77,8 @@ class Scope:
 
     def address_in(self, source: Source, project: Project) -> Address:
         """Tell where the workspace is, for a command that has read the project."""
+        from reconciler.reconcile.read import choose_target  # noqa: PLC0415  (Git is started first)
+
         if self.workspace is not None:
             return Address(self.workspace, ".")
         return Address(
@@ -90,6 +91,8 @@ class Scope:
         Raises:
             NotFound: neither an option nor a project says where.
         """
+        from reconciler.reconcile.read import read_project  # noqa: PLC0415  (the same)
+
         if self.workspace is not None:
             return Address(self.workspace, ".")
         try:
@@ -115,6 +118,12 @@ def check(scope: Scope) -> Reading:
     Raises:
         ManifestError: with every problem in every file.
     """
+    from reconciler.reconcile.read import (  # noqa: PLC0415  (the same)
+        choose_target,
+        read,
+        read_project,
+    )
+
     source = scope.source()
     project = read_project(source)
     chosen = scope.target is not None or scope.workspace is not None

@@ -16,11 +16,6 @@ if TYPE_CHECKING:
     from reconciler.plan.change import Change, Plan
     from reconciler.plan.desired import Desired
 
-# What a person may lift by its id; the guards of history are made where the source is known.
-ALLOWABLE = (
-    *("dirty", "diverged", "empty", "rollback", "other_project"),
-    *("disables", "disabled_percent", "runs_per_day", "fires_on_apply"),
-)
 # So many names stand in a message; the plan itself has them all.
 _SOME = 5
 # Rates are sums of fractions, which a number in the machine holds nearly.

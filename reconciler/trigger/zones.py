@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from datetime import datetime, timedelta
-from difflib import get_close_matches
 from functools import cache
-from importlib.resources import files
 from operator import itemgetter
+from pkgutil import get_data
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -39,8 +38,8 @@ _MARGIN = 2 * DAY
 @cache
 def iana_names() -> frozenset[str]:
     """Return the names of all IANA zones, links included, as the tzdata package lists them."""
-    names = files("tzdata").joinpath("zones").read_text(encoding="ascii").split()
-    return frozenset(names) - {"Factory"}
+    names = get_data("tzdata", "zones") or b""
+    return frozenset(names.decode("ascii").split()) - {"Factory"}
 
 
 def resolve(name: str) -> ZoneInfo:
@@ -59,6 +58,8 @@ def resolve(name: str) -> ZoneInfo:
 
 
 def _proposal(name: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415  (for mistakes alone)
+
     known = {other.casefold(): other for other in sorted(iana_names().union(WINDOWS_ZONES))}
     near = get_close_matches(name.casefold(), known, n=1, cutoff=0.7)
     if near:
