@@ -85,7 +85,7 @@ def command(  # noqa: PLR0913  (its options)
     )
     if ready.claim is not None and not dry_run:
         actor = f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()})"
-        carry_out(ready, scope.source, address.open().registry, How(actor=actor))
+        carry_out(ready, ready.claim, scope.source, address.open().registry, How(actor=actor))
     if as_json:
         document(_data(ready, dry_run=dry_run))
         return

@@ -304,7 +304,9 @@ class Drafts:
             return own, None
         code = posixpath.normpath(pipeline.code)
         steps = code.split("/")
-        if code.startswith("/") or steps[-1] in {".", ".."}:
+        if code.startswith("/"):
+            raise SourceError(f"its code folder {pipeline.code!r} is in no project")
+        if steps[-1] in {".", ".."}:
             raise SourceError(f"its code folder {pipeline.code!r} would hold its own manifest")
         folder = posixpath.join(own, *("manifest" for step in steps if step == ".."))
         return folder, posixpath.normpath(posixpath.join(folder, code))

@@ -126,18 +126,19 @@ def _reasons(skipped: Iterable[Skipped]) -> str:
     return "; ".join(f"{one.kind} '{one.name}': {one.reason}" for one in skipped)
 
 
-def carry_out(ready: Import, reopen: Callable[[], Source], registry: Registry, how: How) -> None:
+def carry_out(
+    ready: Import, claim: Claim, reopen: Callable[[], Source], registry: Registry, how: How
+) -> None:
     """Write the files and claim the objects.
 
-    ``reopen`` opens the project anew, so that what is claimed is what lies there.
+    ``claim`` is that of ``ready``, which has one. ``reopen`` opens the project anew: what is claimed
+    is what lies there.
 
     Raises:
         StalePlan: the project or the workspace moved meanwhile; nothing stays written.
         WorkspaceBusy: somebody else applies; nothing stays written.
     """
-    if ready.claim is None:
-        return
-    folder = Path(ready.claim.reading.source.folder)
+    folder = Path(claim.reading.source.folder)
     manifests = {one.file for one in ready.manifests}
     made: list[Path] = []
     try:
@@ -146,9 +147,9 @@ def carry_out(ready: Import, reopen: Callable[[], Source], registry: Registry, h
             path = folder / file
             if not path.exists():
                 mode, content = ready.files[file]
-                disk.put(path, content, mode)
+                disk.put(path, content, mode, via=folder)
                 made.append(path)
-        _claim(ready.claim, reopen(), registry, how)
+        _claim(claim, reopen(), registry, how)
     except ReconcilerError:
         # The transaction came to nothing. After anything else it may have been committed, and then
         # the files must stay.
@@ -199,15 +200,14 @@ class _Settler:
         """
         target = self.owner.target
         for turn in range(_ROUNDS):
+            if not self.drafts.by_address:
+                return None
             self.overlay.files = {d.file: self.drafts.text(d) for d in self.drafts.ordered()}
             self.overlay.trees = {
                 d.code: d.tree for d in self.drafts.ordered() if d.code and d.tree
             }
             if turn == 0:
                 self._check_declared()
-                continue
-            if not self.drafts.by_address:
-                return None
             adopt = frozenset(self.drafts.by_address)
             try:
                 reading = read(self.overlay, self.project, target, self.reader, adopt=adopt)
@@ -232,8 +232,6 @@ class _Settler:
         Raises:
             Refused: it does.
         """
-        if not self.drafts.by_address:
-            return
         target = self.owner.target
         below = self.overlay.below(self.project.includes(target))
         loaded = load(below, compose(self.project, target), part=True)
@@ -286,10 +284,6 @@ class _Settler:
                 self._drop(draft, f"{text}; change that first")
                 return False
             draft.outright[path] = one.old
-        if not wrong:
-            self.drafts.drop(
-                draft, f"it would be another object ({change.action}); rename it first"
-            )
         return False
 
 

@@ -368,9 +368,9 @@ class Stopping:
         point = self.point
         put, transaction = disk.put, SqlRegistry.transaction
 
-        def putting(*arguments):
+        def putting(*arguments, **named):
             point()
-            put(*arguments)
+            put(*arguments, **named)
             point()
 
         def transacting(registry):
