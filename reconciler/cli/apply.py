@@ -38,6 +38,7 @@ _LOOK_AGAIN = 0.2
 # So many differences stand on one line.
 _SOME = 5
 _COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+_DIGEST = re.compile("sha256:[0-9a-f]{64}")
 _AGAIN = "make a new one: reconciler plan --out"
 
 
@@ -74,6 +75,7 @@ def command(  # noqa: PLR0913  (its options)
         raise click.UsageError(
             "A saved plan says itself which commit it is of; leave out the rest."
         )
+    reviewed = None if approve is None else _reviewed(approve)
     if file is not None:
         planned = _saved(scope, file, asked)
     else:
@@ -81,8 +83,8 @@ def command(  # noqa: PLR0913  (its options)
     plan, address = planned.plan, planned.address
     if not as_json:
         show(plan)
-    if approve is not None:
-        _approved(plan, approve)
+    if reviewed is not None:
+        _approved(plan, reviewed)
     refuse(plan, asked.allowed)
     if plan.changes and not (yes or file or approve) and not _confirmed(asks=not as_json):
         click.echo("Nothing was applied.")
@@ -163,21 +165,32 @@ def _adopted(plan: Plan) -> frozenset[str]:
     return frozenset(c.address for c in plan.changes if c.action is Action.ADOPT)
 
 
-def _approved(plan: Plan, approve: str) -> None:
+def _reviewed(approve: str) -> Plan | str:
+    """Read what was approved: a saved plan, or the digest of one.
+
+    Raises:
+        PlanFileError: it is neither.
+    """
+    if Path(approve).is_file():
+        return _read(approve)
+    if not _DIGEST.fullmatch(approve):
+        text = f"'{approve}' is neither an approval digest (sha256: and 64 hex digits)"
+        raise PlanFileError(f"{text} nor a saved plan")
+    return approve
+
+
+def _approved(plan: Plan, reviewed: Plan | str) -> None:
     """Make sure that the plan is the one that was reviewed.
 
     Raises:
-        PlanFileError: ``approve`` is a file, but no saved plan.
-        StalePlan: it is not; with a saved plan the message says where they differ.
+        StalePlan: it is not; with a saved plan it is told where they differ.
     """
     present = approval_digest(plan)
-    if not Path(approve).is_file():
-        if approve != present:
-            text = f"the approved plan is {approve}, this one is {present}"
+    if isinstance(reviewed, str):
+        if reviewed != present:
+            text = f"the approved plan is {reviewed}, this one is {present}"
             raise StalePlan(f"{text}; review the plan above and approve it anew")
-        return
-    reviewed = _read(approve)
-    if approval_digest(reviewed) != present:
+    elif approval_digest(reviewed) != present:
         for line in difference(reviewed, plan):
             click.echo(line, err=True)
         raise StalePlan("this is not the approved plan; review it and approve it anew")

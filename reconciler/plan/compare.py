@@ -18,7 +18,7 @@ from reconciler.schedule import Status
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from reconciler.plan.change import Change, Plan
+    from reconciler.plan.change import Change, Plain, Plan
 
 _DONE = {
     Action.CREATE: "created",
@@ -69,7 +69,7 @@ def _order(key: tuple[Kind, str]) -> tuple[int, str]:
 def _change(was: Change, now: Change) -> str:
     """Say how one object's change differs, as what follows the object's name."""
     parts = [part for part in (_moved(was, now), _turned(was, now)) if part]
-    declared = ", ".join(_moves(_desired(was), _desired(now)))
+    declared = ", ".join(_moves(_desired(was, now), _desired(now, was)))
     line = f" {'; '.join(parts)}" if parts else ""
     if declared or not parts:
         line += f"{';' if parts else ':'} {declared or 'what is declared is written otherwise'}"
@@ -99,18 +99,29 @@ def _live(change: Change) -> dict[str, object]:
     return {**_spec(change.before), "status": named.get("status", declared)}
 
 
-def _desired(change: Change) -> dict[str, object]:
+def _desired(change: Change, other: Change) -> dict[str, object]:
     """Give what is declared, by path, with the bindings that an apply would make."""
-    versions = [field.new for field in change.fields if field.path.endswith("version")]
     content = change.digest if change.kind is Kind.SCHEDULE else None
     bound = {
         "pipeline content": content and content[:12],
         "code (content)": change.code_digest and change.code_digest[:12],
-        "pipeline version": versions[0] if versions else change.pipeline_id,
+        "pipeline version": _version(change, other),
         "formerly": change.formerly,
         "protected": change.protected,
     }
     return {**_spec(change.after), **bound}
+
+
+def _version(change: Change, other: Change) -> Plain:
+    """Name the version bound to; where it stays, the other plan knows what it is called."""
+    mine, others = (
+        next((f for f in one.fields if f.path.endswith("version")), None) for one in (change, other)
+    )
+    if mine is not None:
+        return mine.new
+    if others is not None and change.fingerprint == other.fingerprint:
+        return others.old
+    return change.pipeline_id
 
 
 def _spec(text: str | None) -> dict[str, object]:
