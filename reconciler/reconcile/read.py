@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -140,11 +141,13 @@ def read(  # noqa: PLR0913  (what to read, against what, and how)
     """
     owner = Owner(project.project, target)
     if not full and not adopt:
-        part = narrow(source, project, owner, reader)
-        if part is not None:
-            reading = _reading(source, project, owner, part.loaded, part.live, part.kept, adopt)
-            if not isinstance(reading, list):
-                return _declaring(replace(reading, part=part), part.code)
+        # What cannot be read is for the whole reading to tell.
+        with suppress(SourceError):
+            part = narrow(source, project, owner, reader)
+            if part is not None:
+                reading = _reading(source, project, owner, part.loaded, part.live, part.kept, adopt)
+                if not isinstance(reading, list):
+                    return _declaring(replace(reading, part=part), part.code)
     loaded = load_target(source, project, target)
     reading = _reading(source, project, owner, loaded, reader.live(), Kept(), adopt)
     if isinstance(reading, list):

@@ -5,25 +5,36 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.live import OwnerRecord
+from reconciler.manifest.terms import OnMissing
 from reconciler.plan.bind import Published
-from reconciler.plan.change import Action, Cause, Kind, Reason
+from reconciler.plan.change import Action, Kind, Reason
 from reconciler.plan.guards import matches
 from reconciler.plan.spec import spec_text
 from reconciler.reconcile.narrow import datastores_in, inputs_digest
 from reconciler.reconcile.survey import survey
 from reconciler.schedule import DatastoreChange
+from reconciler.source.base import Descent
 from reconciler.workspace.records import Declaration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from reconciler.live import Live
+    from reconciler.live import (
+        Live,
+        PublishedPipeline,
+        RegisteredDatastore,
+        RegisteredSchedule,
+    )
     from reconciler.manifest.load import Declared
     from reconciler.pipeline import Pipeline
     from reconciler.plan.change import Plan
     from reconciler.reconcile.read import Reading
     from reconciler.schedule import Datastore, Schedule
     from reconciler.workspace.base import RegistryTransaction
+
+
+# What no digest is: the next plan reads everything.
+_UNKNOWN = ""
 
 
 def record(tx: RegistryTransaction, plan: Plan, reading: Reading) -> None:
@@ -34,11 +45,11 @@ def record(tx: RegistryTransaction, plan: Plan, reading: Reading) -> None:
     tx.declare(owner, tuple(_Declarer(reading, live, ignored).declarations()))
     for kind in Kind:
         tx.undeclare(owner, kind, _forgotten(plan, reading, kind))
-    _folders(tx, reading)
+    plain = _folders(tx, reading)
     state, known = reading.state, reading.record
     root = known.root_commit if known is not None else None
-    if root is None and state.commit is not None:
-        root = reading.source.root_commit()
+    if state.commit is not None and (root is None or _moved(reading)):
+        root = reading.source.root_commit() or root
     tx.record_owner(
         OwnerRecord(
             owner=owner,
@@ -46,9 +57,17 @@ def record(tx: RegistryTransaction, plan: Plan, reading: Reading) -> None:
             project_path=state.project_path,
             commit=state.commit,
             applied_at=tx.now(),
-            inputs=inputs_digest(reading.source, owner.target),
+            inputs=inputs_digest(reading.source, owner.target) if plain else _UNKNOWN,
         )
     )
+
+
+def _moved(reading: Reading) -> bool:
+    """Whether the last applied commit is not known here: the project has another history now."""
+    known = reading.record
+    if known is None or known.commit is None:
+        return False
+    return reading.source.descent(known.commit) is Descent.UNKNOWN
 
 
 def outdated(reading: Reading) -> bool:
@@ -59,9 +78,9 @@ def outdated(reading: Reading) -> bool:
     seen = reading.part.survey if reading.part is not None else None
     return (
         known.commit != reading.state.commit
-        or known.inputs != inputs_digest(reading.source, desired.owner.target)
+        or known.inputs not in {_UNKNOWN, inputs_digest(reading.source, desired.owner.target)}
         or bool(reading.state.dirty)
-        or (seen is not None and bool(seen.folders or seen.gone))
+        or (seen is not None and bool(seen.folders))
     )
 
 
@@ -81,35 +100,42 @@ def _after(tx: RegistryTransaction, reading: Reading) -> Live:
 
 def _forgotten(plan: Plan, reading: Reading, kind: Kind) -> list[str]:
     """Name what was declared of a kind and is no longer, whether or not it was still there."""
-    changed = [change for change in plan.changes if change.kind is kind]
-    names = {c.name for c in changed if c.cause is Cause.MISSING}
-    names |= {str(c.formerly) for c in changed if c.action is Action.RENAME}
-    declared = {
-        Kind.SCHEDULE: reading.desired.schedules,
-        Kind.PIPELINE: reading.desired.pipelines,
-        Kind.DATASTORE: reading.desired.datastores,
-    }[kind]
+    desired, kept, live = reading.desired, reading.desired.kept, reading.live
+    declared: frozenset[str]
+    here: Sequence[RegisteredSchedule | PublishedPipeline | RegisteredDatastore]
+    match kind:
+        case Kind.SCHEDULE:
+            declared, here = frozenset(desired.schedules), live.schedules
+        case Kind.PIPELINE:
+            declared, here = frozenset({*desired.pipelines, *kept.pipelines}), live.pipelines
+        case Kind.DATASTORE:
+            declared, here = frozenset({*desired.datastores, *kept.datastores}), live.datastores
+    names = {lost.name for lost in live.lost if lost.owner == plan.owner and lost.kind == kind}
     names |= {
-        lost.name
-        for lost in reading.live.lost
-        if lost.owner == plan.owner and lost.kind == kind and lost.name not in declared
+        str(change.formerly)
+        for change in plan.changes
+        if change.kind is kind and change.action is Action.RENAME
     }
-    return sorted(names)
+    if desired.terms.on_missing is not OnMissing.KEEP:
+        # Also what was Disabled already, of which no plan says anything.
+        names |= {one.name for one in here if one.owner == plan.owner}
+    return sorted(names - declared)
 
 
-def _folders(tx: RegistryTransaction, reading: Reading) -> None:
+def _folders(tx: RegistryTransaction, reading: Reading) -> bool:
+    """Record what folders were read as; tells whether a short cut may trust that."""
     folders = reading.source.folders()
     if folders is None:
-        return
-    if reading.part is not None:
-        seen, stale = reading.part.survey, frozenset[str]()
-    else:
-        glance = tx.glance(reading.desired.owner)
-        known = frozenset(glance.folders) if glance is not None else frozenset()
-        include = reading.project.includes(reading.desired.owner.target)
-        seen = survey(folders, include, reading.code_folders().values(), {})
-        stale = known - seen.folders.keys()
-    tx.record_folders(reading.desired.owner, seen.folders, seen.gone | stale)
+        return False
+    owner, part = reading.desired.owner, reading.part
+    glance = tx.glance(owner)
+    known = glance.folders if glance is not None else {}
+    include = reading.project.includes(owner.target)
+    code = reading.code_folders().values()
+    seen = survey(folders, include, code, known if part is not None else {})
+    stale = known.keys() - seen.folders.keys() if part is None else ()
+    tx.record_folders(owner, seen.folders, stale)
+    return seen.plain
 
 
 class _Declarer:
@@ -133,13 +159,14 @@ class _Declarer:
 
     def _datastore(self, declared: Declared[Datastore]) -> Declaration:
         name = declared.value.name
+        settled = self._settled(Kind.DATASTORE, name)
         return Declaration(
             kind=Kind.DATASTORE,
             name=name,
             file=declared.file,
             line=declared.line,
             spec=spec_text(declared.value),
-            revision=self.datastores[name].revision,
+            revision=self.datastores[name].revision if settled else 0,
             protected=self._protected(Kind.DATASTORE, name),
         )
 
@@ -167,8 +194,8 @@ class _Declarer:
         stores = set(datastores_in(schedule.pipeline_parameters.values()))
         if isinstance(schedule.trigger, DatastoreChange):
             stores.add(schedule.trigger.datastore)
-        # What is left to others stays unsettled, so that every plan looks at it and says so.
-        settled = f"{Kind.SCHEDULE}.{schedule.name}" not in self.ignored
+        # So does one that takes a name, for no other may take the same.
+        settled = self._settled(Kind.SCHEDULE, schedule.name) and schedule.renamed_from is None
         return Declaration(
             kind=Kind.SCHEDULE,
             name=schedule.name,
@@ -178,10 +205,14 @@ class _Declarer:
             revision=here.revision if settled else 0,
             status=schedule.status,
             pipeline_id=here.pipeline_id,
-            pipeline=schedule.pipeline,
+            pipeline=schedule.pipeline.partition("@")[0],
             datastores=tuple(sorted(stores)),
             protected=self._protected(Kind.SCHEDULE, schedule.name),
         )
+
+    def _settled(self, kind: Kind, name: str) -> bool:
+        """Tell whether plans may pass the object by; what is left to others each looks at anew."""
+        return f"{kind}.{name}" not in self.ignored
 
     def _protected(self, kind: Kind, name: str) -> bool:
         return matches(f"{kind}.{name}", self.desired.terms.protected)

@@ -11,7 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reconciler.source.files import PROJECT_FILE
 from reconciler.source.globs import Globs
+from reconciler.source.snapshot import dropping
 from reconciler.workspace.records import Folder
 
 if TYPE_CHECKING:
@@ -29,16 +31,15 @@ class Survey:
     """What differs from the recorded folders.
 
     ``changed`` are files that an include matches and that were added or edited, ``removed`` those
-    that are no longer there; ``code`` are code folders with other content. ``folders`` and ``gone``
-    bring the record up to date. ``plain`` tells that nothing was seen that reading the project
-    whole must judge: links, other repositories, an include that may match nothing now.
+    that are no longer there; ``code`` are code folders with other content. ``folders`` bring the
+    record up to date. ``plain`` tells that nothing was seen that reading the project whole must
+    judge: links, other repositories, a folder that is gone, an include that may match nothing now.
     """
 
     changed: frozenset[str]
     removed: frozenset[str]
     code: frozenset[str]
     folders: Mapping[str, Folder]
-    gone: frozenset[str]
     plain: bool
 
 
@@ -57,18 +58,17 @@ def survey(
     while level:
         level = walk.level(level)
     changed_code = set()
-    for folder in sorted({posixpath.normpath(folder) for folder in code}):
+    for folder in sorted(set(map(posixpath.normpath, code))):
         path = "" if folder == "." else folder  # the project itself
         key = folders.key(path) or ""
         if path not in then or then[path].key != key:
-            changed_code.add(path)
+            changed_code.add(folder)
             walk.found.setdefault(path, Folder(key=key, entries={}))
     return Survey(
         changed=frozenset(walk.changed),
         removed=frozenset(walk.removed),
         code=frozenset(changed_code),
         folders=walk.found,
-        gone=frozenset(walk.gone),
         plain=walk.plain,
     )
 
@@ -83,7 +83,6 @@ class _Walk:
         self.changed: set[str] = set()
         self.removed: set[str] = set()
         self.found: dict[str, Folder] = {}
-        self.gone: set[str] = set()
         self.plain = True
 
     def level(self, paths: list[str]) -> list[str]:
@@ -106,12 +105,14 @@ class _Walk:
         # Both views are sets of (name, key): what stands in one alone was added, edited or removed.
         for name in sorted({name for name, _ in now.items() ^ then.items()}):
             whole = below + name
+            if whole == PROJECT_FILE or dropping(name):
+                continue  # never read as a manifest
             if name.endswith("/"):
                 inner = whole.rstrip("/")
                 if name in now and self.globs.reaches(inner):
                     yield inner
-                elif name not in now:
-                    self._gone(inner)
+                elif name not in now and inner in self.then:
+                    self.plain = False
             elif name in now:
                 self._file(whole, now[name])
             elif self.globs.matching(whole):
@@ -124,16 +125,6 @@ class _Walk:
             self.changed.add(path)
         if not key.startswith(_REGULAR) and (matched or self.globs.reaches(path)):
             self.plain = False
-
-    def _gone(self, folder: str) -> None:
-        """Account for a folder that is no longer there, with all that was in it."""
-        for path, record in self.then.items():
-            if path == folder or path.startswith(f"{folder}/"):
-                self.gone.add(path)
-                self.plain = False
-                for name in record.entries:
-                    if not name.endswith("/") and self.globs.matching(f"{path}/{name}"):
-                        self.removed.add(f"{path}/{name}")
 
     def _still_matched(self, removed: str, below: str, now: Mapping[str, str]) -> None:
         """See whether each include that matched a removed file matches a file beside it still."""

@@ -62,7 +62,17 @@ UNION ALL SELECT 'Pipeline', d.name, d.digest, d.file, d.code, NULL, NULL, NULL
 FROM declarations AS d WHERE {OWN_D} AND d.kind = 'Pipeline'
 UNION ALL SELECT 'Datastore', d.name, d.file, NULL, NULL, NULL, NULL, NULL
 FROM declarations AS d WHERE {OWN_D} AND d.kind = 'Datastore'
-UNION ALL SELECT 'mine', status, NULL, NULL, NULL, NULL, owned, NULL FROM mine
+UNION ALL SELECT 'mine', status, NULL, NULL, NULL, NULL, owned, known FROM mine
+UNION ALL SELECT 'stray', NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE EXISTS (
+  SELECT 1 FROM held AS t WHERE {OWN_T} AND NOT EXISTS (SELECT 1 FROM declarations AS d
+    WHERE {OWN_D} AND d.kind = 'Schedule' AND d.name = t.name)
+) OR EXISTS (
+  SELECT 1 FROM pipelines AS t WHERE {OWN_T} AND t.status = 'Active' AND NOT EXISTS (
+    SELECT 1 FROM declarations AS d WHERE {OWN_D} AND d.kind = 'Pipeline' AND d.name = t.name)
+) OR EXISTS (
+  SELECT 1 FROM datastores AS t WHERE {OWN_T} AND NOT EXISTS (
+    SELECT 1 FROM declarations AS d WHERE {OWN_D} AND d.kind = 'Datastore' AND d.name = t.name)
+)
 UNION ALL SELECT 'declared', NULL, NULL, NULL, NULL, NULL, number, NULL FROM declared
 UNION ALL SELECT 'unsettled', file, NULL, NULL, NULL, NULL, NULL, NULL FROM (
   SELECT coalesce(d.file, t.source_file) AS file
@@ -86,6 +96,7 @@ def glance(raw: sqlite3.Connection, owner: Owner) -> Glance | None:
     datastores: dict[str, str] = {}
     unsettled: list[str] = []
     active = owned = expected = schedules = 0
+    stray = False
     outside_then = ""
     outside: list[tuple[str, str, str, int, str]] = []
     for part, a, b, c, d, e, m, n in raw.execute(_GLANCE, named(owner)):
@@ -109,7 +120,11 @@ def glance(raw: sqlite3.Connection, owner: Owner) -> Glance | None:
                 datastores[a] = b
             case "mine":
                 owned += m
-                active += m if a == Status.ACTIVE.value else 0
+                if a == Status.ACTIVE.value:
+                    active += m
+                    stray |= m != n
+            case "stray":
+                stray = True
             case "declared":
                 schedules = m
             case "unsettled":
@@ -128,6 +143,7 @@ def glance(raw: sqlite3.Connection, owner: Owner) -> Glance | None:
         owned=owned,
         expected=expected,
         active=active,
+        stray=stray,
         outside=_digest(outside),
         outside_then=outside_then,
     )
