@@ -24,11 +24,12 @@ def footing(source: Source, record: OwnerRecord | None) -> Iterator[Guard]:
         return
     descent = source.descent(record.commit)
     if state.project_path != record.project_path:
-        yield _copy(record, f"folder '{state.project_path or '.'}'", record.project_path or ".")
+        there, here = (f"'{path or '.'}'" for path in (record.project_path, state.project_path))
+        yield _copy(record, f"folder {there} of the repository, this is {here}")
     elif descent is Descent.UNKNOWN and not source.shallow():
         root = source.root_commit()
         if root is not None and record.root_commit not in {None, root}:
-            yield _copy(record, "a repository with another history", "another one")
+            yield _copy(record, "another repository, this one has another first commit")
             return
         text = f"the last applied commit {record.commit[:12]} is not in this repository"
         yield _diverged(f"{text}; was history rewritten? If so")
@@ -43,8 +44,8 @@ def footing(source: Source, record: OwnerRecord | None) -> Iterator[Guard]:
         yield Guard("rollback", f"{text}; to go back to it add --rollback", allowable=True)
 
 
-def _copy(record: OwnerRecord, here: str, there: str) -> Guard:
-    text = f"{record.owner} was applied from {there}, this is {here}; is it a copy?"
+def _copy(record: OwnerRecord, where: str) -> Guard:
+    text = f"{record.owner} was applied from {where}; is it a copy?"
     way = "Give the project another name, or if it moved add --allow other_project"
     return Guard("other_project", f"{text} {way}", allowable=True)
 
