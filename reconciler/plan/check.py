@@ -40,7 +40,9 @@ def _problems(
 ) -> Iterator[Problem]:
     known = _Known(desired, live)
     mending = {name for kind, name in broken if kind == Datastore.KIND}
-    datastores = _Names(known.datastores | mending)
+    datastores = _Names(
+        known.datastores | mending, frozenset(store.name for store in live.datastores)
+    )
     yield from _renamed(desired)
     for pipeline in desired.pipelines.values():
         for name, parameter in pipeline.value.parameters.items():
@@ -67,8 +69,9 @@ def _problems(
 class _Names:
     """Names that may be referred to, and what to say of another; many may ask for the same."""
 
-    def __init__(self, known: set[str]) -> None:
+    def __init__(self, known: set[str], leaving: frozenset[str] = frozenset()) -> None:
         self._known = known
+        self._leaving = leaving - known
         self._said: dict[str, str] = {}
 
     def __contains__(self, name: str) -> bool:
@@ -76,6 +79,8 @@ class _Names:
 
     def unknown(self, name: str) -> str:
         """Say that a name is not known, and which one is near."""
+        if name in self._leaving:
+            return "no longer declared, but this uses it; declare it again"
         if name not in self._said:
             text = "neither declared here nor registered in the workspace"
             self._said[name] = text + _nearest(name, self._known)

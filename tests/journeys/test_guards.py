@@ -365,3 +365,17 @@ def test_what_cannot_be_adopted_blocks_the_plan(shop, address):
 
 def test_a_guard_that_is_lifted_needlessly_does_no_harm(shop):
     assert shop("apply", "--yes", "--allow", "disables", "--rollback", "--allow-empty").code == 0
+
+
+def test_a_removed_datastore_that_is_still_used_is_refused_naming_it(shop):
+    shop.apply()
+    shop.delete("schedules/landing.yml")
+    shop.commit()
+    done = shop("apply", "--yes")
+    assert (done.code, done.out) == (1, "")
+    said = "'landing' is no longer declared, but this uses it; declare it again"
+    assert done.err.splitlines() == [
+        f"schedules/arrivals.yml:5:33: datastore {said}",
+        f"schedules/scoring.yml:5:41: datastore {said}",
+        "error: 2 problems in 2 files",
+    ]
