@@ -147,11 +147,11 @@ class _Finder:
         self.published = published
 
     def datastore(self, here: RegisteredDatastore) -> Finding | None:
-        found = _at(Kind.DATASTORE, here)
         if here.owner != self.owner:
-            return _others(found)
+            return _others(_at(Kind.DATASTORE, here))
         if here.applied is None:
             return None
+        found = _at(Kind.DATASTORE, here)
         return self._judged(found, _touched(Datastore, here.spec, here.applied.spec))
 
     def pipeline(self, versions: list[PublishedPipeline]) -> Finding | None:
@@ -166,10 +166,12 @@ class _Finder:
         return None
 
     def schedule(self, here: RegisteredSchedule) -> Finding | None:
-        found = replace(_at(Kind.SCHEDULE, here), id=here.id)
         if here.owner != self.owner:
-            return _others(found)
+            return _others(replace(_at(Kind.SCHEDULE, here), id=here.id))
         held = here.hold is not None and here.hold.active(self.as_of)
+        if here.applied is None and not held:
+            return None
+        found = replace(_at(Kind.SCHEDULE, here), id=here.id)
         if held:
             found = replace(found, state=State.HELD, hold=here.hold)
         touched: list[Touched] = []

@@ -131,8 +131,8 @@ def carry_out(
 ) -> None:
     """Write the files and claim the objects.
 
-    ``claim`` is that of ``ready``, which has one. ``reopen`` opens the project anew: what is claimed
-    is what lies there.
+    ``claim`` is that of ``ready``, which has one. ``reopen`` opens the project anew: what is
+    claimed is what lies there.
 
     Raises:
         StalePlan: the project or the workspace moved meanwhile; nothing stays written.
