@@ -124,7 +124,7 @@ def write_back(
             left += (Left(e.address, e.path, f"{name}: {error}") for e in file.edits)
     return WriteBack(
         files={name: text for name, text in texts.items() if text != files[name].text},
-        edits=tuple(edits),
+        edits=tuple(sorted(edits, key=lambda one: (one.file, one.address, one.path))),
         left=tuple(sorted(left, key=lambda one: (one.address, one.path))),
     )
 
@@ -170,21 +170,47 @@ class _Writer:
             CannotEdit: the text cannot be edited, or the target would still make of it something
                 else than the live value.
         """
-        text = edit_all(file.text, file.wishes)
-        loaded = load([Document(name, text)], self.composition, part=True)
-        for (kind, declared_name), wishes in file.wishes.items():
-            declared = _of(loaded, kind, declared_name)
-            if declared is None:
-                raise CannotEdit(0, f"the target would not take {kind} '{declared_name}' any more")
-            said = declared.value
-            if isinstance(said, Datastore):
-                said = absolute(said, self.source.folder)
-            for change in field_changes(file.values[kind, declared_name], said):
-                path = path_of(change.path)
-                if any(path[: len(wish)] == wish for wish in wishes):
-                    origin = declared.origin(*path)
-                    raise CannotEdit(0, f"{change.path} would still come from {origin or name}")
+        before, more = self._read(name, file.text), True
+        while more:
+            text = edit_all(file.text, file.wishes)
+            after = self._read(name, text)
+            # A list, so that every object is completed before the next reading.
+            more = any([self._complete(name, file, key, before, after) for key in file.wishes])  # noqa: C419  (the same)
         return text
+
+    def _read(self, name: str, text: bytes) -> Loaded:
+        return load([Document(name, text)], self.composition, part=True)
+
+    def _complete(
+        self, name: str, file: _File, key: tuple[str, str], before: Loaded, after: Loaded
+    ) -> bool:
+        """Wish, too, for what followed from a value that is another one now; False for nothing.
+
+        Where a manifest does not say how runs may overlap, that follows from its trigger.
+
+        Raises:
+            CannotEdit: a wish did not come true.
+        """
+        was, now = _of(before, *key), _of(after, *key)
+        if was is None or now is None:
+            raise CannotEdit(0, f"the target would not take {' '.join(key)} any more")
+        live, wishes = file.values[key], file.wishes[key]
+        differed = {change.path for change in field_changes(live, self._meant(was))}
+        more = False
+        for change in field_changes(live, self._meant(now)):
+            path = path_of(change.path)
+            if any(path[: len(wish)] == wish for wish in wishes):
+                origin = now.origin(*path)
+                raise CannotEdit(0, f"{change.path} would still come from {origin or name}")
+            if change.path not in differed:
+                wishes[path] = change.old
+                file.edits.append(Edit(".".join(key), change.path, name, change.old))
+                more = True
+        return more
+
+    def _meant(self, declared: Declared[Value]) -> Value:
+        value = declared.value
+        return absolute(value, self.source.folder) if isinstance(value, Datastore) else value
 
 
 def _live_values(live: Live, drift: Drift) -> dict[str, Value]:

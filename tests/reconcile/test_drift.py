@@ -176,7 +176,7 @@ def written(before, after, folder, live=None):
     return write_back(drift, live, source, project)
 
 
-@examples(60)
+@examples(150)
 @given(before=schedules(), after=schedules())
 def test_a_manifest_that_was_written_back_means_what_is_live(before, after):
     after = replace(after, name=before.name, renamed_from=None)
@@ -187,6 +187,18 @@ def test_a_manifest_that_was_written_back_means_what_is_live(before, after):
         text = made.files.get("a.yml", to_yaml(before).encode())
     (read,) = load([Document("a.yml", text)]).schedules.values()
     assert spec_text(read.value) == spec_text(after)
+
+
+def test_what_followed_from_the_trigger_is_said_with_another_trigger(tmp_path):
+    watch = Schedule(name="hourly", pipeline="p", trigger=DatastoreChange(datastore="lake"))
+    after = replace(watch, trigger=HOURLY.trigger)
+    made = written(watch, after, tmp_path)
+    assert [one.path for one in made.edits] == [
+        "overlap",
+        "trigger.cron",
+        "trigger.datastore_change",
+    ]
+    assert b"overlap: allow" in made.files["a.yml"]
 
 
 def test_a_datastore_is_compared_by_the_place_it_means(tmp_path):
