@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from reconciler.plan.change import Action, Side
+from reconciler.plan.change import Action, Cause, Kind, Side
 from reconciler.plan.codec import approval_digest
 from reconciler.plan.render import (
     because,
@@ -26,6 +26,7 @@ from reconciler.plan.render import (
     shown,
     totals,
     touched,
+    without_clock,
     zone_of,
 )
 
@@ -48,7 +49,10 @@ _LEFT_OUT = {
 _WHOLE = "The whole plan is what `reconciler plan` prints, and the artifact of this job."
 _VALUE = 100
 _NAME = 255
+# So many lines are listed, and so many changes unfolded from the start.
 _SOME = 10
+_FIELDS = 3
+_FORMERLY = {Action.RENAME: "formerly", Action.ADOPT: "until now of"}
 _FENCE = re.compile("`+")
 
 
@@ -170,23 +174,37 @@ def _folder(file: str | None) -> str:
 
 
 def _row(change: Change) -> str:
-    impact = change.impact
-    after = impact.after if impact else None
-    soonest = fires(after.next_fires[:1], zone_of(change.after)) if after else ""
-    once = "at once, then " if impact and impact.fires_on_apply else ""
     cells = [
         _sign(change.action),
         f"{change.kind.value} {_cell(change.name)}",
         _why(change),
         rate(change),
-        f"{once}{soonest}",
+        _soonest(change),
     ]
     return f"| {' | '.join(cells)} |"
 
 
+def _soonest(change: Change) -> str:
+    """Say when a schedule fires first under the plan; nothing of other kinds."""
+    impact = change.impact
+    if change.kind is not Kind.SCHEDULE:
+        return ""
+    if impact is None or impact.after is None:
+        return without_clock(change)
+    once = "at once, then " if impact.fires_on_apply else ""
+    return f"{once}{fires(impact.after.next_fires[:1], zone_of(change.after))}"
+
+
 def _why(change: Change) -> str:
-    words = because(change) or change.cause.value
-    return words if change.formerly is None else _cell(words)
+    """Say why, and of an edit in Git which fields it is."""
+    words = _FORMERLY.get(change.action)
+    if words is not None:
+        return f"{words} {_cell(change.formerly or 'no project')}"
+    if change.cause is not Cause.EDITED:
+        return because(change) or change.cause.value
+    names = list(dict.fromkeys(field.path.rpartition(".")[2] for field in change.fields))
+    more = ", ..." if len(names) > _FIELDS else ""
+    return f"edited: {', '.join(map(_cell, names[:_FIELDS]))}{more}" if names else "edited"
 
 
 def _cell(text: str) -> str:
@@ -196,7 +214,8 @@ def _cell(text: str) -> str:
 
 def _details(plan: Plan, longest: int, room: int | None) -> list[str]:
     """Write the details of the changes, within ``room`` of the smallest groups only."""
-    blocks = [(_group(change), _block(change, longest)) for change in plan.changes]
+    few = len(plan.changes) <= _SOME
+    blocks = [(_group(change), _block(change, longest, few=few)) for change in plan.changes]
     if room is None:
         return [block for _, block in blocks]
     sizes = Counter[tuple[str, str]]()
@@ -214,14 +233,15 @@ def _group(change: Change) -> tuple[str, str]:
     return change.kind.value, change.action.value
 
 
-def _block(change: Change, longest: int) -> str:
+def _block(change: Change, longest: int, *, few: bool) -> str:
     head = f"{change.action.symbol} {change.action.value} {change.kind.value}"
+    opening = "<details open>" if few else "<details>"
     place = f" {_raw(f'{change.file}:{change.line or 1}')}" if change.file else ""
     lines = list(_diff(change, longest))
     fence = "`" * max(3, 1 + _ticks("\n".join(lines)))
     return "\n".join(
         [
-            f"<details><summary>{html.escape(head)} {_raw(change.name)}{place}</summary>",
+            f"{opening}<summary>{html.escape(head)} {_raw(change.name)}{place}</summary>",
             "",
             f"{fence}diff",
             *lines,
@@ -270,7 +290,8 @@ def _foot(plan: Plan, digest: str, level: int) -> Iterator[str]:
     if plan.changes:
         target = plan.owner.target[:_NAME]
         yield f"Approval digest {code(digest)}"
-        yield f"Apply with {code(f'reconciler apply --target {target} --approve {digest}')}"
+        command = code(f"reconciler apply --target {target} --approve {digest}")
+        yield f"Apply exactly this with {command}"
 
 
 def _number(things: Sized, noun: str) -> str:

@@ -179,7 +179,7 @@ def _next(change: Change, impact: Impact) -> Iterator[tuple[str, str]]:
         yield "next", f"{now}, as before"
     elif was is not None:
         yield "next", f"was {was}"
-        yield "now", now or _without_clock(change)
+        yield "now", now or without_clock(change)
     elif now is not None:
         yield "next", now
     if impact.same_fires_until is not None:
@@ -206,11 +206,11 @@ def rate(change: Change) -> str:
     if change.action is Action.CREATE:
         return now if after is not None else ""
     if before is not None and after is None:
-        now = _without_clock(change)
+        now = without_clock(change)
     return "" if was == now else f"{was} -> {now}{_difference(before, after)}"
 
 
-def _without_clock(change: Change) -> str:
+def without_clock(change: Change) -> str:
     """Say when a schedule fires that does not go by the clock."""
     spec: dict[str, Any] = json.loads(change.after or "{}")
     files = "datastore_change" in spec.get("trigger", {}) and "status" not in spec
@@ -308,7 +308,8 @@ def totals(plan: Plan) -> str:
     if number(before) != number(after):
         sign = "+" if after > before else "-"
         more = number(abs(after - before))
-        parts.append(f"Runs: {number(before)} a day -> {number(after)} a day ({sign}{more}).")
+        day = f"{number(before)} -> {number(after)} ({sign}{more})"
+        parts.append(f"Runs a day of what changes: {day}.")
     if plan.fires_on_apply:
         word = "fires" if plan.fires_on_apply == 1 else "fire"
         parts.append(f"{plan.fires_on_apply} {word} at once.")

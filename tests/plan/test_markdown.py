@@ -166,7 +166,21 @@ def test_long_lists_beside_the_changes_are_counted():
     assert text.count("- and 990 more\n") == 1
     assert text.count("- and 490 more\n") == 1
     assert text.count("- and 2 more\n") == 1
-    assert text.count("<details>") == 1
+    assert text.count("<details open>") == 1
+
+
+def test_a_few_changes_are_unfolded_and_many_are_not():
+    few = plan_markdown(plan_of(*(changed(f"s{n}") for n in range(10))))
+    many = plan_markdown(plan_of(*(changed(f"s{n}") for n in range(11))))
+    assert (few.count("<details open>"), few.count("<details>")) == (10, 0)
+    assert (many.count("<details open>"), many.count("<details>")) == (0, 11)
+
+
+def test_the_table_names_the_edited_fields_and_no_more_than_fit():
+    fields = tuple(FieldChange.by_git(f"tags.t{n}", None, "x") for n in range(4))
+    assert "| edited: `interval` |" in plan_markdown(plan_of(changed()))
+    assert "| edited: `t0`, `t1`, `t2`, ... |" in plan_markdown(plan_of(changed(fields=fields)))
+    assert "| edited |" in plan_markdown(plan_of(changed(fields=())))
 
 
 def test_what_cannot_even_be_counted_is_cut_off():
@@ -215,7 +229,7 @@ def test_nothing_that_somebody_wrote_becomes_markup_or_a_mention(plan):
         tags
         == Counter(
             {
-                "<details>": count,
+                "<details open>" if len(plan.changes) <= 10 else "<details>": count,
                 "</details>": count,
                 "<summary>": count,
                 "</summary>": count,

@@ -77,7 +77,7 @@ Commit c0ffeec0ffee
       runs    1 a day
       runs    at once when applied
 
-Runs: 0 a day -> 1 a day (+1). 1 fires at once.
+Runs a day of what changes: 0 -> 1 (+1). 1 fires at once.
 
 Plan: 3 to add, 0 to change, 0 to disable, 0 unchanged.
 """
@@ -344,10 +344,10 @@ def test_a_guard_says_its_id_and_what_lifts_it():
 
 
 def test_totals_are_told_where_anything_moves_in_time():
-    assert "Runs: 1 a day -> 0 a day (-1).\n\nPlan:" in plan_text(plan_of(disabled()))
+    assert "Runs a day of what changes: 1 -> 0 (-1).\n\nPlan:" in plan_text(plan_of(disabled()))
     two = plan_of(created("a"), created("b"))
-    assert "Runs: 0 a day -> 2 a day (+2). 2 fire at once.\n" in plan_text(two)
-    assert "Runs:" not in plan_text(plan_of(changed()))
+    assert "Runs a day of what changes: 0 -> 2 (+2). 2 fire at once.\n" in plan_text(two)
+    assert "Runs a day" not in plan_text(plan_of(changed()))
     assert number(0.125) == "0.12"
 
 
