@@ -165,7 +165,8 @@ class RegisteredSchedule:
     ``pipeline_id`` is the published version it is bound to, None where the spec says ``@latest``.
     ``created_at`` is the immutable anchor of a recurrence without a start time. ``next_due`` and
     ``processed_to`` are its timer: everything due up to ``processed_to`` has been decided.
-    ``initial`` holds until its one immediate run has been decided about.
+    ``initial`` holds until its one immediate run has been decided about. ``declared`` tells that
+    its owner's last apply declared one of its name.
     """
 
     id: str
@@ -185,6 +186,7 @@ class RegisteredSchedule:
     initial: bool = False
     protected: bool = False
     applied: Applied | None = None
+    declared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
-from reconciler.live import DisabledBy, Live
+from reconciler.live import Live
 from reconciler.manifest.compose import compose
 from reconciler.manifest.load import Loaded, load
 from reconciler.manifest.terms import OnMissing
@@ -135,7 +135,7 @@ def _part(  # noqa: PLR0913, PLR0917  (what was found out so far)
         datastores=sorted({*loaded.datastores, *_datastores(loaded)}),
     )
     mine = [here for here in live.schedules if here.owner == owner]
-    declared = [here for here in mine if here.disabled_by is not DisabledBy.MISSING]
+    declared = [here for here in mine if here.declared]
     if any(here.provenance.file not in files for here in declared):
         # Asked for by its name, and declared in a file that stands: twice, or renamed and kept.
         return None

@@ -175,9 +175,9 @@ class Glance:
     of the manifest) all that were declared, ``schedules`` how many were. ``unsettled`` are the
     files of own declarations whose live object was touched since, is held or is lost. ``owned``
     counts the owner's schedules, ``active`` the Active ones; ``expected`` is what ``owned`` was
-    right after the apply. ``stray`` tells that something of the owner's is in use or held that no
-    apply declared, or whose manifest is gone. ``outside`` is a digest over all pipelines and datastores that are not
-    the owner's, ``outside_then`` what it was at the apply.
+    right after the apply. ``stray`` tells that something of the owner's is in use or held that its
+    last apply did not declare. ``outside`` is a digest over all pipelines and datastores that are
+    not the owner's, ``outside_then`` what it was at the apply.
     """
 
     record: OwnerRecord

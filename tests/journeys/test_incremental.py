@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.clock import DAY, parse_instant
+from reconciler.clock import DAY, SystemClock, parse_instant
 from reconciler.errors import ReconcilerError
 from reconciler.live import Provenance
+from reconciler.manifest import load as loading
+from reconciler.manifest import yaml12
 from reconciler.pipeline import Pipeline, Step
 from reconciler.plan.change import Kind
 from reconciler.plan.codec import plan_json
@@ -26,6 +28,7 @@ from reconciler.reconcile.read import choose_target, plan, read, read_project
 from reconciler.reconcile.record import outdated
 from reconciler.schedule import Datastore, Recurrence, Schedule
 from reconciler.settings import open_commit, open_folder, open_reader, open_source, open_workspace
+from reconciler.workspace.sql import open_reader as open_sql_reader
 from tests.journeys.checkout import IDENTITY
 from tests.strategies import examples
 
@@ -97,15 +100,16 @@ class World:
         return self
 
     def open(self):
-        self.files = {file: self.documents(file) for file in FILES if self.at(file).is_file()}
+        self.files = {}
+        for file in FILES:
+            with contextlib.suppress(OSError, json.JSONDecodeError):
+                texts = self.at(file).read_text().split("---\n")
+                self.files[file] = [json.loads(text) for text in texts]
         self.project = json.loads(self.at("reconciler.yml").read_text())
         return self
 
     def at(self, file):
         return self.folder / file
-
-    def documents(self, file):
-        return [json.loads(text) for text in self.at(file).read_text().split("---\n")]
 
     def put(self, file, text):
         path = self.at(file)
@@ -248,6 +252,70 @@ def world(anew):
     return place
 
 
+# What would fool a short cut that looks at manifests alone
+
+
+def test_code_that_changes_under_an_unchanged_manifest_is_a_new_version(world):
+    world.put("jobs/code/run.py", "print(2)\n")
+    assert '"path": "code (content)"' in world.check()
+    world.commit()
+    said = world.check()
+    assert world.check(ref="HEAD") == said
+    assert world.read(full=False).desired.pipelines.keys() == {"p1", "p2"}
+    assert world.short()
+
+
+def test_a_mode_of_code_that_changes_is_a_new_version(world):
+    world.at("jobs/code/run.py").chmod(0o755)
+    assert '"path": "code (content)"' in world.check()
+    assert world.short()
+    world.at("jobs/code/run.py").chmod(0o644)
+    world.at("top.yml").chmod(0o755)
+    assert '"resource_changes": []' in world.check()
+    assert world.short()
+
+
+def test_a_parameter_changes_its_type_under_schedules_that_stand(world):
+    world.files["jobs/a.yml"][0]["parameters"]["n"] = {"type": "string", "default": "x"}
+    world.declare()
+    assert "top.yml:1" in world.check()
+    world.files["jobs/a.yml"][0]["parameters"]["n"] = {"type": "number", "default": 1}
+    world.declare()
+    assert '"Schedule.w7"' in world.check()
+    assert world.short()
+
+
+@pytest.mark.parametrize("again", [None, "s2"])
+def test_a_datastore_goes_or_gets_another_name_under_schedules_that_stand(world, again):
+    world.files["top.yml"].append(world.files["jobs/b.yml"].pop(0))
+    world.declare()
+    world.commit()
+    assert world.apply()
+    if again is None:
+        world.files["top.yml"].pop()
+    else:
+        world.files["top.yml"][-1]["name"] = again
+    world.declare()
+    assert "datastore 's1' is no longer declared" in world.check()
+
+
+@pytest.mark.parametrize("again", [None, "p9"])
+def test_a_pipeline_goes_or_gets_another_name_under_schedules_that_stand(world, again):
+    if again is None:
+        world.files["jobs/a.yml"].pop(0)
+    else:
+        world.files["jobs/a.yml"][0]["name"] = again
+    world.declare()
+    assert "pipeline 'p1' is no longer declared" in world.check()
+
+
+@pytest.mark.parametrize("kind", ["Schedule", "Pipeline", "Datastore"])
+def test_a_name_that_stands_is_declared_again_in_a_new_file(world, kind):
+    made = {"Schedule": clocked("w1"), "Pipeline": pipeline("p1"), "Datastore": store("s1")}
+    world.put("jobs/new.yml", json.dumps(made[kind]))
+    assert "is already declared at" in world.check()
+
+
 def test_code_at_the_root_of_the_project_is_seen_to_change(world):
     world.files["jobs/sub/c.yml"][0]["code"] = "../.."
     world.declare()
@@ -373,6 +441,97 @@ def test_a_code_folder_outside_the_includes_is_read_once(world):
     assert world.short()
     assert world.apply()
     assert "p9" not in world.read(full=False).desired.pipelines
+
+
+# The work is counted, not timed
+
+
+class Counts:
+    """What a plan does: documents and files parsed, processes started, statements run."""
+
+    def __init__(self, patch):
+        self.files, self.documents, self.processes, self.statements = [], 0, [], []
+        patch.setattr(loading, "parse", self._parse)
+        patch.setattr(subprocess.Popen, "__init__", self._start)
+
+    def _parse(self, file, text):
+        roots, wrong = yaml12.parse(file, text)
+        self.files.append(file)
+        self.documents += len(roots)
+        return roots, wrong
+
+    @property
+    def _start(self):
+        start = subprocess.Popen.__init__
+
+        def started(process, arguments, *others, **named):
+            self.processes.append(arguments)
+            start(process, arguments, *others, **named)
+
+        return started
+
+
+@pytest.fixture(scope="module", params=[1, 10])
+def large(request, tmp_path_factory):
+    """A thousand schedules, so many in a file, in ten folders, applied and committed."""
+    each = request.param
+    world = World(tmp_path_factory.mktemp("large") / "shop")
+    world.folder.mkdir()
+    world.git("init", "-q", "-b", "main")
+    world.put("reconciler.yml", 'project: shop\ninclude: ["jobs/**/*.yml"]\n')
+    world.put("jobs/pipelines.yml", json.dumps(pipeline("p1", "../lib")))
+    world.put("lib/run.py", "print(1)\n")
+    for number in range(0, 1000, each):
+        some = [clocked(f"w{number + one}") for one in range(each)]
+        world.put(
+            f"jobs/{number % 10}/{number}.yml", "---\n".join(json.dumps(o) + "\n" for o in some)
+        )
+    world.commit()
+    open_workspace(world.url, create=True)
+    assert world.apply()
+    return world, each
+
+
+def counted(world, patch, source):
+    counts = Counts(patch)
+    reader = open_sql_reader(
+        world.url.removeprefix("sqlite:"), SystemClock(), trace=counts.statements.append
+    )
+    counts.statements.clear()
+    source = source()
+    project = read_project(source)
+    reading = read(source, project, choose_target(project, None), reader, full=False)
+    made = plan(reading, world.url, NOW)
+    assert reading.part is not None
+    return made, counts
+
+
+def test_a_plan_of_one_change_among_a_thousand_reads_one_file_and_asks_little(large, monkeypatch):
+    world, each = large
+
+    def here():
+        return open_source(str(world.folder))
+
+    def see(source, changes, files, documents, most):
+        with monkeypatch.context() as patch:
+            made, counts = counted(world, patch, source)
+        assert [change.address for change in made.changes] == changes
+        assert made.unchanged == 1001 - len(changes)
+        assert (counts.files, counts.documents) == (files, documents)
+        assert len(counts.processes) <= most, counts.processes
+        assert len(counts.statements) <= 3, counts.statements
+        assert all(text.lstrip().startswith(("SELECT", "WITH")) for text in counts.statements)
+
+    see(here, [], [], 0, 2)
+    file = f"jobs/{500 % 10}/500.yml"
+    text = world.at(file).read_text()
+    world.put(file, text.replace('"pipeline": "p1"', '"description": "x", "pipeline": "p1"', 1))
+    see(here, ["Schedule.w500"], [file], each, 2)
+    world.commit()
+    see(here, ["Schedule.w500"], [file], each, 2)
+    see(lambda: open_commit(str(world.folder), "HEAD"), ["Schedule.w500"], [file], each, 2)
+    assert world.apply()
+    see(here, [], [], 0, 2)
 
 
 # A random walk: what people do to a project and its workspace, each step by up to two numbers
@@ -633,7 +792,10 @@ def by_hand(world, a, _):
 def tamper(world, a, b):
     names = f"w{a % 9}", f"p{a % 4}", f"s{a % 3}"
     said = (
-        ("UPDATE schedules SET spec = json_set(spec, '$.description', 'by hand') WHERE name = ?", 0),
+        (
+            "UPDATE schedules SET spec = json_set(spec, '$.description', 'by hand') WHERE name = ?",
+            0,
+        ),
         ("UPDATE schedules SET status = 'Disabled' WHERE name = ?", 0),
         ("UPDATE schedules SET status = 'Active' WHERE name = ?", 0),
         ("UPDATE schedules SET pipeline_id = (SELECT min(id) FROM pipelines) WHERE name = ?", 0),

@@ -31,6 +31,15 @@ _UNMARKED = {
     kind: gone.removesuffix(")") + " AND x.declared_revision IS NOT NULL)"
     for kind, gone in GONE.items()
 }
+# Of the owner's, in use or held, and not declared.
+_STRAY = f"""EXISTS (SELECT 1 FROM mine WHERE status = 'Active' AND owned <> known)
+  OR EXISTS (SELECT 1 FROM held AS t WHERE {OWN_T} AND NOT EXISTS (
+    SELECT 1 FROM declarations AS d WHERE {OWN_D} AND d.kind = 'Schedule' AND d.name = t.name))
+  OR EXISTS (SELECT 1 FROM pipelines AS t WHERE {OWN_T} AND t.status = 'Active' AND NOT EXISTS (
+    SELECT 1 FROM declarations AS d WHERE {OWN_D} AND d.kind = 'Pipeline' AND d.name = t.name))
+  OR EXISTS (SELECT 1 FROM datastores AS t WHERE {OWN_T} AND NOT EXISTS (
+    SELECT 1 FROM declarations AS d WHERE {OWN_D} AND d.kind = 'Datastore' AND d.name = t.name))
+"""  # noqa: S608  (constants)
 # CROSS JOIN makes SQLite begin with what is short.
 _GLANCE = f"""
 WITH
@@ -62,18 +71,9 @@ UNION ALL SELECT 'Pipeline', d.name, d.digest, d.file, d.code, NULL, NULL, NULL
 FROM declarations AS d WHERE {OWN_D} AND d.kind = 'Pipeline'
 UNION ALL SELECT 'Datastore', d.name, d.file, NULL, NULL, NULL, NULL, NULL
 FROM declarations AS d WHERE {OWN_D} AND d.kind = 'Datastore'
-UNION ALL SELECT 'mine', status, NULL, NULL, NULL, NULL, owned, known FROM mine
-UNION ALL SELECT 'stray', NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE EXISTS (
-  SELECT 1 FROM held AS t WHERE {OWN_T} AND NOT EXISTS (SELECT 1 FROM declarations AS d
-    WHERE {OWN_D} AND d.kind = 'Schedule' AND d.name = t.name)
-) OR EXISTS (
-  SELECT 1 FROM pipelines AS t WHERE {OWN_T} AND t.status = 'Active' AND NOT EXISTS (
-    SELECT 1 FROM declarations AS d WHERE {OWN_D} AND d.kind = 'Pipeline' AND d.name = t.name)
-) OR EXISTS (
-  SELECT 1 FROM datastores AS t WHERE {OWN_T} AND NOT EXISTS (
-    SELECT 1 FROM declarations AS d WHERE {OWN_D} AND d.kind = 'Datastore' AND d.name = t.name)
-)
-UNION ALL SELECT 'declared', NULL, NULL, NULL, NULL, NULL, number, NULL FROM declared
+UNION ALL SELECT 'mine', status, NULL, NULL, NULL, NULL, owned, NULL FROM mine
+UNION ALL SELECT 'declared', NULL, NULL, NULL, NULL, NULL, number,
+  CASE WHEN {_STRAY} THEN 1 ELSE 0 END FROM declared
 UNION ALL SELECT 'unsettled', file, NULL, NULL, NULL, NULL, NULL, NULL FROM (
   SELECT coalesce(d.file, t.source_file) AS file
   FROM (SELECT * FROM touched UNION ALL SELECT * FROM held) AS t LEFT JOIN declarations AS d
@@ -120,13 +120,9 @@ def glance(raw: sqlite3.Connection, owner: Owner) -> Glance | None:
                 datastores[a] = b
             case "mine":
                 owned += m
-                if a == Status.ACTIVE.value:
-                    active += m
-                    stray |= m != n
-            case "stray":
-                stray = True
+                active += m if a == Status.ACTIVE.value else 0
             case "declared":
-                schedules = m
+                schedules, stray = m, bool(n)
             case "unsettled":
                 unsettled.append(a)
             case _:

@@ -54,6 +54,7 @@ _LAYOUT = {
     "version": "INTEGER",
     "digest": "TEXT",
     "code_digest": "TEXT",
+    "declared": "BOOLEAN",
 }
 _OBJECT = [
     *("name", "spec", "owner_project", "owner_target", "source_file", "source_line"),
@@ -98,10 +99,16 @@ def _touched(table: str, kind: str, *names: str, same: str = "") -> dict[str, st
     }
 
 
+# The mark of a row that was touched since may be another name's.
+_DECLARED = """CASE WHEN s.declared_revision = s.revision THEN TRUE ELSE EXISTS (
+  SELECT 1 FROM declarations AS d WHERE d.kind = 'Schedule' AND d.name = s.name
+  AND d.owner_project = s.owner_project AND d.owner_target = s.owner_target
+) END"""
 SCHEDULES = _select(
     "Schedule",
     _of("s", [*_OBJECT, "id", "pipeline_id", "status", "disabled_by", "updated_at"])
     | _touched("s", "Schedule", "spec", "status", "pipeline_id")
+    | {"declared": _DECLARED}
     | _of("h", ["who", "why", "since", "until", "catchup"])
     | _of("t", ["next_due", "processed_to", "initial"]),
     """FROM schedules AS s LEFT JOIN holds AS h ON h.schedule_id = s.id

@@ -110,6 +110,7 @@ def schedule(row: Sequence[Any]) -> RegisteredSchedule:
         initial=bool(initial),
         protected=bool(protected),
         applied=_applied(row[18:21]),
+        declared=bool(row[32]),
     )
 
 
