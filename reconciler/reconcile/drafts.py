@@ -146,8 +146,10 @@ class Drafts:
 
         Raises:
             NotFound: a name is nobody's, or not of whom it was said to be.
-            Refused: no include matches the folder.
+            Refused: no include matches the folder, or the objects are ours already.
         """
+        if self.wanted.owner == self.owner:
+            raise Refused(f"{self.owner} is this project itself; leave out --from")
         if self.folder.startswith(("..", "/")):
             raise Refused(f"{self.wanted.folder!r} is not a folder within the project")
         if not self.globs.matching(posixpath.join(self.folder, "name.yml")):

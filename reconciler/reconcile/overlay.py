@@ -71,10 +71,7 @@ class Overlay:
     def _rest(self, include: Sequence[str]) -> tuple[str, ...]:
         globs = Globs(include)
         met = {_stem(glob) for file in self.files for glob in globs.matching(file)}
-        rest = tuple(glob for glob in include if _stem(glob) not in met)
-        if len(rest) == len(include):
-            return tuple(include)
-        return rest
+        return tuple(glob for glob in include if _stem(glob) not in met)
 
     def read(self, files: Sequence[str]) -> tuple[Document, ...]:
         """Read exactly these files, sorted by path.

@@ -203,6 +203,20 @@ def test_values_that_come_from_elsewhere_are_left_and_named_with_their_place(app
     assert "missed: all" in Path("schedules/nightly.yml").read_text()
 
 
+def test_a_value_that_an_override_would_take_away_again_is_left(applied):
+    applied.write("reconciler.yml", TARGETS.replace("max_catchup: 3", "description: null"))
+    applied.commit()
+    applied.apply()
+    change("nightly", description="by hand")
+    done = applied("drift", "--write")
+    assert done.code == 2
+    assert (
+        "Not written: Schedule.nightly description: schedules/nightly.yml: description would still "
+        "come from reconciler.yml:11 (override of target dev removes it, over schedules/nightly.yml:"
+    ) in done.out
+    assert applied.git("status", "--porcelain") == ""
+
+
 def test_a_default_that_somebody_took_away_is_said_outright(applied):
     applied.write(
         "reconciler.yml", TARGETS.replace("tags: {team: risk}", "description: from the project")

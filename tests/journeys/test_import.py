@@ -155,6 +155,7 @@ def test_names_that_cannot_be_imported_are_refused_with_the_reason(applied, work
         assert new(applied) == []
     done = applied("import", "adhoc", "--from", "other/prod")
     assert done.err == "error: 'adhoc' belongs to nobody; to take it over leave out --from\n"
+    assert "shop/dev is this project itself" in applied("import", "--from", "shop/dev").err
     assert "write PROJECT/TARGET" in applied("import", "--from", "other").err
 
 
@@ -327,6 +328,11 @@ def test_an_override_of_the_very_object_is_told_before_anything_is_written(appli
     assert done.code == 3
     assert "Schedule 'adhoc': max_catchup is 100, but would be 3" in done.err
     assert owners()["adhoc"] is None
+    whole = applied("import")
+    assert whole.code == 3
+    assert "without it: reconciler.yml" in whole.err
+    assert "no Schedule 'adhoc' is declared for target dev" in whole.err
+    assert new(applied) == ["reconciler.yml"]
 
 
 def test_a_disabled_schedule_stays_so_and_a_paused_target_is_told(applied, workspace):

@@ -176,7 +176,7 @@ def written(before, after, folder, live=None):
     return write_back(drift, live, source, project)
 
 
-@examples(150)
+@examples(60)
 @given(before=schedules(), after=schedules())
 def test_a_manifest_that_was_written_back_means_what_is_live(before, after):
     after = replace(after, name=before.name, renamed_from=None)

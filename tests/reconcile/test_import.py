@@ -110,7 +110,7 @@ def facts(live):
         )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(stores=named(datastores), graphs=named(pipelines()), made=named(schedules()))
 def test_whatever_is_live_is_imported_as_it_is_or_left_out(stores, graphs, made):
     with tempfile.TemporaryDirectory() as folder:
