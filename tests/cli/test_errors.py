@@ -113,17 +113,25 @@ def test_ctrl_c_before_anything_is_loaded_is_130(monkeypatch, capfd):
     assert capfd.readouterr().err == "\ninterrupted\n"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8:strict", "latin-1", "ascii"])
-def test_what_a_terminal_cannot_say_is_escaped(encoding, shop):
-    name = os.fsdecode(b"\xff.yml")
-    shop.write("schedules/snow.yml", PIPELINE.replace("scoring", "snow\ndescription: ☃"))
-    Path(name).touch()
-    done = subprocess.run(
-        [sys.executable, "-m", "reconciler", "plan"],
-        env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, check=False,
-    )  # fmt: skip
+@pytest.mark.parametrize(
+    ("encoding", "snowman"),
+    [("utf-8:strict", "☃".encode()), ("latin-1", rb"\u2603"), ("ascii", rb"\u2603")],
+)
+def test_what_a_terminal_cannot_say_is_escaped(encoding, snowman, shop):
+    def plan():
+        return subprocess.run(
+            [sys.executable, "-m", "reconciler", "plan"],
+            env={**os.environ, "PYTHONIOENCODING": encoding}, capture_output=True, check=False,
+        )  # fmt: skip
+
+    shop.write("schedules/☃.yml", PIPELINE.replace("scoring", "snow"))
+    done = plan()
     assert (done.returncode, done.stderr) == (0, b"")
-    assert b'"\\udcff.yml"' in done.stdout
+    assert b"1 uncommitted: schedules/" + snowman + b".yml" in done.stdout
+    Path("schedules", os.fsdecode(b"\xff.yml")).touch()
+    done = plan()
+    assert done.returncode == 1
+    assert rb"schedules/\udcff.yml' is not UTF-8; rename it" in done.stderr
 
 
 def test_the_name_of_a_file_never_reaches_the_terminal_raw(shop):

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.live import Live
+from reconciler.clock import SystemClock
 from reconciler.manifest.project import load_project
 from reconciler.reconcile.read import read
 from reconciler.source.directory import DirectorySource
+from reconciler.workspace.empty import EmptyRegistry
 
 PROJECT = Path(__file__).parents[2] / "schedules"
 TRAINING = PROJECT / "data/training/wine.csv"
@@ -69,7 +70,7 @@ def test_the_project_is_complete_and_has_no_problem():
     document = source.project_file()
     project, found = load_project(document.file, document.text)
     assert found == ()
-    reading = read(source, project, "dev", Live())
+    reading = read(source, project, "dev", EmptyRegistry(SystemClock()))
     assert sorted(reading.code) == ["report", "score", "train"]
     assert len(reading.desired.schedules) == 4
 
