@@ -139,7 +139,12 @@ def scoped(function: Callable[..., R]) -> Callable[..., R]:
     """Add the shared options to a command; its first argument is the :class:`Scope`."""
 
     @click.option(
-        "--project", "folder", metavar="DIR", help="The project; by default upward from here."
+        "--project",
+        "folder",
+        metavar="DIR",
+        # One that is not there must not lead to the project around it.
+        type=click.Path(exists=True, file_okay=False),
+        help="The project; by default upward from here.",
     )
     @click.option("--target", metavar="NAME", help="The target of the project.")
     @click.option(
