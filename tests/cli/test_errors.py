@@ -115,7 +115,8 @@ def test_ctrl_c_before_anything_is_loaded_is_130(monkeypatch, capfd):
 
 @pytest.mark.parametrize(
     ("encoding", "snowman"),
-    [("utf-8:strict", "☃".encode()), ("latin-1", rb"\u2603"), ("ascii", rb"\u2603")],
+    # Click takes a terminal that claims to know ASCII alone for a wrong setting.
+    [("utf-8:strict", "☃".encode()), ("latin-1", rb"\u2603"), ("ascii", "☃".encode())],
 )
 def test_what_a_terminal_cannot_say_is_escaped(encoding, snowman, shop):
     def plan():
