@@ -215,16 +215,31 @@ class _Settler:
                 self._leave_out(error)
                 continue
             made = plan(reading, workspace, as_of)
-            strangers = [c.address for c in made.changes if c.address not in self.drafts.by_address]
-            if strangers:
-                some = ", ".join(strangers[:_SOME]) + (", ..." if len(strangers) > _SOME else "")
-                text = f"the project has changes that are not applied ({some})"
-                raise Refused(f"{text}; apply them first: reconciler apply")
+            self._check_strangers(made)
             # A list, for the judgement of one must not spare the others theirs.
             if all([self._judge(change, reading) for change in made.changes]):  # noqa: C419  (the same)
                 refuse(made, frozenset({"dirty"}))
                 return Claim(made, reading)
         raise Refused("the manifests cannot be written so that they mean what is live")
+
+    def _check_strangers(self, made: Plan) -> None:
+        """Make sure that the plan is about the drafts alone.
+
+        Raises:
+            Refused: it is not; the message says what to do first.
+        """
+        strangers = [c for c in made.changes if c.address not in self.drafts.by_address]
+        if not strangers:
+            return
+        names = [change.address for change in strangers]
+        some = ", ".join(names[:_SOME]) + (", ..." if len(names) > _SOME else "")
+        text = f"the project has changes that are not applied ({some})"
+        for change in strangers:
+            same = self.drafts.named.get(change.name, ()) if change.kind is Kind.SCHEDULE else ()
+            if change.action is Action.CREATE and any(one.owner is None for one in same):
+                # As an import that was cut short leaves it; an apply would make a second one.
+                raise Refused(f"{text}; {change.address} is live already: import it too")
+        raise Refused(f"{text}; apply them first: reconciler apply")
 
     def _check_declared(self) -> None:
         """Make sure that the project declares none of the objects in a file of its own.

@@ -294,6 +294,21 @@ def test_changes_that_are_not_applied_come_first(applied):
     assert "error: 1 problem in 1 file" in applied("import").err
 
 
+def test_what_another_import_left_unclaimed_is_to_be_imported_with_it(applied):
+    by_hand()
+    applied("import", "adhoc")
+    sql("UPDATE schedules SET owner_project = NULL, owner_target = NULL WHERE name = 'adhoc'")
+    sql("DELETE FROM declarations WHERE name = 'adhoc'")
+    done = applied("import", "watch")
+    assert done.code == 3
+    assert done.err == (
+        "error: the project has changes that are not applied (Schedule.adhoc); "
+        "Schedule.adhoc is live already: import it too\n"
+    )
+    assert applied("import", "watch", "adhoc").code == 0
+    settled(applied)
+
+
 TARGET = """
 project: shop
 defaults:
