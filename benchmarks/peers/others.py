@@ -29,7 +29,13 @@ def install() -> Path | None:
     programs = HOME / "bin"
     if not (programs / "octodns-sync").exists() or not (programs / "dbt-jobs-as-code").exists():
         subprocess.run([sys.executable, "-m", "venv", HOME], check=True)
-        pip = [programs / "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES]
+        pip = [
+            str(programs / "pip"),
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+            *PACKAGES,
+        ]
         if subprocess.run(pip, check=False).returncode:
             return None
     return programs

@@ -43,6 +43,7 @@ trigger:
     first_run: aligned
 pipeline_parameters:
   batch_size: {batch}
+overlap: skip
 tags:
   team: risk
   tier: gold

@@ -69,6 +69,11 @@ _REVISE_TIMER = update(timers).where(timers.c.schedule_id == _ID)
 _STOP_TIMER = delete(timers).where(timers.c.schedule_id == _ID)
 _PAUSE_TIMER = _REVISE_TIMER.values(next_due=None, initial=False)
 _STOP_WATCHING = delete(cursors).where(cursors.c.schedule_id == _ID)
+_CREATE = insert_missing(schedules)
+_WIND = insert(timers)
+_WATCH = insert(cursors)
+_GROUP = insert_missing(experiments)
+_GROUP_OF = select(experiments).where(experiments.c.name == bindparam("b_name"))
 
 
 class SqlRegistryTransaction(SqlLiveReader):
@@ -218,7 +223,7 @@ class SqlRegistryTransaction(SqlLiveReader):
             **rows.owner_columns(owner),
             **rows.source_columns(provenance),
         }
-        if self._connection.execute(insert_missing(schedules), values).rowcount == 0:
+        if self._connection.execute(_CREATE, values).rowcount == 0:
             raise StalePlan(f"schedule '{name}' of {owner} is registered by now: plan again")
         watch = self._join(arming) if isinstance(arming, Watching) else None
         self._wake(schedule_id, 1, arming, watch)
@@ -308,13 +313,9 @@ class SqlRegistryTransaction(SqlLiveReader):
 
     def ensure_experiment(self, name: str) -> Experiment:
         """Return the experiment, created on first use."""
-        self._connection.execute(
-            insert_missing(experiments).values(
-                id=str(uuid.uuid4()), name=name, created_at=self._now
-            )
-        )
-        found = select(experiments).where(experiments.c.name == name)
-        return rows.experiment(self._connection.execute(found).one())
+        new = {"id": str(uuid.uuid4()), "name": name, "created_at": self._now}
+        self._connection.execute(_GROUP, new)
+        return rows.experiment(self._connection.execute(_GROUP_OF, {"b_name": name}).one())
 
     def claim(self, kind: str, key: str, revision: int, owner: Owner) -> int:
         """Make an object the owner's: a schedule by id, a datastore or a pipeline by name.
@@ -401,11 +402,11 @@ class SqlRegistryTransaction(SqlLiveReader):
                 "processed_to": arming.processed_to,
                 "initial": arming.initial,
             }
-            self._connection.execute(insert(timers), timer)
+            self._connection.execute(_WIND, timer)
         elif watch is not None:
             watch_id, change_seq = watch
             cursor = {"schedule_id": schedule_id, "watch_id": watch_id, "cursor": change_seq}
-            self._connection.execute(insert(cursors), cursor)
+            self._connection.execute(_WATCH, cursor)
 
     def _join(self, watching: Watching) -> tuple[int, int]:
         """Find or begin the watch of a directory; give its id and the end of its change log."""
