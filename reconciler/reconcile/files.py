@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.errors import InvalidValue
 from reconciler.plan.change import Files, Kind
 from reconciler.plan.impact import matching
 from reconciler.plan.spec import spec_value
 from reconciler.schedule import Datastore, DatastoreChange, Schedule, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from reconciler.live import Live
     from reconciler.plan.change import Change, Plan
     from reconciler.plan.desired import Desired
@@ -22,9 +26,16 @@ Look = Callable[[str, str], Iterable[bytes] | None]
 
 def with_files(plan: Plan, desired: Desired, live: Live, look: Look) -> Plan:
     """Add to each schedule that watches a directory anew how many files are there already."""
-    urls = {store.name: spec_value(Datastore, store.spec).url for store in live.datastores}
+    urls = dict(_urls(live))
     urls |= {name: declared.value.url for name, declared in desired.datastores.items()}
     return replace(plan, changes=tuple(_with(change, urls, look) for change in plan.changes))
+
+
+def _urls(live: Live) -> Iterator[tuple[str, str]]:
+    for store in live.datastores:
+        # What somebody wrote into the registry by hand need not make sense.
+        with suppress(InvalidValue, ValueError):
+            yield store.name, spec_value(Datastore, store.spec).url
 
 
 def _with(change: Change, urls: dict[str, str], look: Look) -> Change:

@@ -134,5 +134,5 @@ def test_a_blocked_plan_is_refused_with_its_reasons(place):
     blocked = replace(plan(ours, "ws", place.clock.now()), guards=blocking)
     with pytest.raises(Refused, match="this; that"):
         refuse(blocked)
-    with pytest.raises(Refused, match="^this$"):
+    with pytest.raises(Refused, match=r"^this$"):
         refuse(blocked, frozenset({"one", "two"}))
