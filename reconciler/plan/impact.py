@@ -84,7 +84,8 @@ class Impact:
 
     ``before`` and ``after`` are None where it does not fire by the clock: it goes by files, is not
     Active, is held without end, or does not exist. ``fires_on_apply`` is 1 where applying makes it
-    run at once. ``clock_changes`` are those of the next 400 days that touch the side after.
+    run at once. ``clock_changes`` are those of the next 400 days that touch the side after, unless
+    it fires just as before.
 
     Where both sides fire by the clock and their triggers are written differently, either
     ``first_difference`` is the first instant after the present at which only one of them fires, or
@@ -124,7 +125,7 @@ def impact(before: Side | None, after: Side | None, now: int) -> Impact:
         before=None if old is None else _timing(old, now),
         after=None if new is None else _timing(new, now),
         fires_on_apply=0 if new is None else int(_runs_at_once(before, new, now)),
-        clock_changes=() if new is None else _changes(new, now),
+        clock_changes=() if new is None or new == old else _changes(new, now),
         same_fires_until=same,
         first_difference=different,
     )
