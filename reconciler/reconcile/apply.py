@@ -83,17 +83,20 @@ def apply_plan(made: Plan, reading: Reading, registry: Registry, how: How | None
     # Asked once for all before anyone is kept waiting; the source remembers the answers.
     files = sorted({c.file for c in made.changes if c.file and c.after})
     reading.source.provenance(files)
-    with leased(registry, made.owner, how.actor) as lease:
-        for wait in (*BACKOFF, None):
-            try:
+    for wait in (*BACKOFF, None):
+        begun = False
+        try:
+            with leased(registry, made.owner, how.actor) as lease:
+                begun = True
                 _transact(made, reading, registry, how, lease)
-            except ReconcilerError as error:
-                if error.retriable and wait is not None:
-                    how.pause(wait)
-                    continue
+        except ReconcilerError as error:
+            if error.retriable and wait is not None:
+                how.pause(wait)
+                continue
+            if begun:
                 _failed(made, reading, registry, how, error)
-                raise
-            return
+            raise
+        return
 
 
 def _transact(made: Plan, reading: Reading, registry: Registry, how: How, lease: Lease) -> None:

@@ -29,6 +29,7 @@ class Writer:
         self.reading = reading
         self.owner = reading.desired.owner
         self.pipelines = reading.live.pipelines
+        self.versions = {version.id for version in self.pipelines}
         self.schedules = {schedule.id: schedule for schedule in reading.live.schedules}
         self.published: dict[str, str] = {}
 
@@ -97,7 +98,8 @@ class Writer:
     def _bound(self, change: Change) -> str | None:
         if change.pipeline_id is None and change.digest is not None:
             return self.published[change.digest]
-        return change.pipeline_id
+        # One that somebody deleted must not keep its schedule from being disabled.
+        return change.pipeline_id if change.pipeline_id in self.versions else None
 
     def _create(self, change: Change, spec: str) -> None:
         schedule = spec_value(Schedule, spec)
