@@ -12,11 +12,11 @@ from reconciler.errors import Problem
 from reconciler.manifest.build import builder, find
 from reconciler.manifest.compose import Composition, Layer
 from reconciler.manifest.origin import Origin, origin
-from reconciler.manifest.project import FILE
+from reconciler.manifest.project import FILE, ONLY_IN_ENV, texts
 from reconciler.manifest.scalars import FAILED, Faults, nearest
 from reconciler.manifest.syntax import one_line, shown
 from reconciler.manifest.yaml12 import Line, Node, parse, place_in
-from reconciler.pipeline import Pipeline
+from reconciler.pipeline import Pipeline, secrets_in
 from reconciler.schedule import Datastore, Schedule
 from reconciler.trigger.compile import problems as trigger_problems
 
@@ -200,6 +200,8 @@ def _build(
         return root, kind, FAILED, layers
     if composition is not None:
         root, layers = composition.apply(kind, root, faults, references=references)
+    if references:
+        faults += _secrets(root)
     unknown, told = {(line, column) for line, column, _ in faults}, len(faults)
     value = builder(KINDS[kind])(root, faults)
     if unknown:  # a variable that has no value is not also of a wrong type
@@ -210,6 +212,13 @@ def _build(
             place = find(root, ("trigger", trigger.TAG, *path))
             faults.append((place.line, place.column, message))
     return root, kind, value, layers
+
+
+def _secrets(root: Node) -> Iterator[tuple[int, int, str]]:
+    """Find references to secrets where none may stand; a step says itself what it takes."""
+    for path, line, column, text in texts((), root):
+        if "${{" in text and path[0] != "steps" and secrets_in(text):
+            yield line, column, ONLY_IN_ENV
 
 
 # Schedules share triggers, and a sync agent loads the same ones again and again.

@@ -32,6 +32,8 @@ T = TypeVar("T")
 _NAME_HINT = "start with a letter or digit, then letters, digits, - and _"
 _GLOB = r"^[a-zA-Z0-9_*?-]{1,255}$"
 _GLOB_HINT = "write a name, or a glob of names with * and ?"
+# What is said of a secret in any other place than the env of a step.
+ONLY_IN_ENV = "a secret may stand only in env, where no other program can read it"
 FILE = "reconciler.yml"
 
 ScheduleFragment = Fragment[Schedule]
@@ -317,7 +319,7 @@ def _build(
 
 def _misplaced(root: Node) -> Iterator[tuple[int, int, str]]:
     """Find references where nothing replaces them; a key or a value may hold one."""
-    for path, line, column, text in _texts((), root):
+    for path, line, column, text in texts((), root):
         if "${{" not in text or "variables" in path[:3:2]:
             continue  # what a variable is gets checked with its type
         within = path[2:] if path[0] == "defaults" else path[5:]
@@ -325,17 +327,17 @@ def _misplaced(root: Node) -> Iterator[tuple[int, int, str]]:
             said = "references are replaced only in manifests, defaults and overrides"
             yield line, column, f"{said}; write the value"
         elif secrets_in(text) and not (within[:1] == ("steps",) and within[2:3] == ("env",)):
-            yield line, column, "a secret may stand only in env, where no other program can read it"
+            yield line, column, ONLY_IN_ENV
 
 
-def _texts(path: tuple[str, ...], node: Node) -> Iterator[tuple[tuple[str, ...], int, int, str]]:
+def texts(path: tuple[str, ...], node: Node) -> Iterator[tuple[tuple[str, ...], int, int, str]]:
     """Give every key and scalar below ``path``, with its path and place."""
     if isinstance(node.value, dict):
         for key, (line, column, child) in node.value.items():
             yield path or (key,), line, column, key
-            yield from _texts((*path, key), child)
+            yield from texts((*path, key), child)
     elif isinstance(node.value, list):
         for child in node.value:
-            yield from _texts((*path, "-"), child)
+            yield from texts((*path, "-"), child)
     else:
         yield path or ("",), node.line, node.column, node.value
