@@ -37,10 +37,10 @@ class Commands(click.Group):
         Raises:
             click.UsageError: there is none.
         """
-        from difflib import get_close_matches  # noqa: PLC0415  (for mistakes alone)
-
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
+            from difflib import get_close_matches  # noqa: PLC0415  (for mistakes alone)
+
             near = get_close_matches(name, COMMANDS, n=1)
             hint = f"; did you mean '{near[0]}'?" if near else "."
             ctx.fail(f"No such command '{name}'{hint}")

@@ -35,14 +35,17 @@ def _addresses(
     _ctx: click.Context, _parameter: click.Parameter, values: tuple[str, ...]
 ) -> tuple[str, ...]:
     """See that each value names an object as a plan does, ``Schedule.nightly``."""
+    return tuple(map(_address, values))
+
+
+def _address(value: str) -> str:
     from reconciler.plan.change import Kind  # noqa: PLC0415  (seldom asked for)
 
-    for value in values:
-        kind, _, name = value.partition(".")
-        if kind not in set(Kind) or not name:
-            kinds = ", ".join(f"{one}.NAME" for one in Kind)
-            raise click.BadParameter(f"'{value}' is none of {kinds}.")
-    return values
+    kind, _, name = value.partition(".")
+    if kind not in set(Kind) or not name:
+        kinds = ", ".join(f"{one}.NAME" for one in Kind)
+        raise click.BadParameter(f"'{value}' is none of {kinds}.")
+    return value
 
 
 def planning(function: Callable[..., R]) -> Callable[..., R]:

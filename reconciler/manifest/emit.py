@@ -6,7 +6,9 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
+from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from reconciler.errors import InvalidValue
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Value = Any  # an instance of any declared dataclass
 Path = tuple[str | int, ...]
+Write = Callable[[Any], Any]
 
 _WIDTH = 100
 # What needs no quotes anywhere: no indicator, no space at an end, no ': ', no ' #'.
@@ -54,43 +57,70 @@ def to_data(value: Value, *, defaults: bool = False) -> dict[str, Any]:
     with ``defaults``), enums, times and durations as text, a trigger as ``{tag: {...}}``. Without
     ``kind``.
     """
-    return _data(record_of(value.__class__), value, defaults=defaults)
+    return _emitter(value.__class__, defaults)(value)  # type: ignore[no-any-return]
 
 
-def plain(shape: Shape, value: Any, *, defaults: bool = False) -> Any:  # noqa: ANN401, C901, PLR0911  (an answer for each shape)
+def plain(shape: Shape, value: Any) -> Any:  # noqa: ANN401  (any value, to any plain data)
     """Turn a value of ``shape`` into plain data."""
-    if value is None:
-        return None
+    return None if value is None else _writer(shape, defaults=False)(value)
+
+
+@cache
+def _emitter(cls: type, defaults: bool) -> Write:  # noqa: FBT001  (a key of the cache)
+    return _record(record_of(cls), defaults=defaults)
+
+
+def _writer(shape: Shape, *, defaults: bool) -> Write:  # noqa: PLR0911  (an answer for each shape)
+    """Compile what turns a value of ``shape``, never None, into plain data."""
     match shape:
         case Record():
-            return _data(shape, value, defaults=defaults)
+            return _record(shape, defaults=defaults)
         case OneOf(records):
-            tag = value.TAG
-            return {tag: _data(records[tag], value, defaults=defaults)}
+            writers = {tag: _record(one, defaults=defaults) for tag, one in records.items()}
+            return lambda value: {value.TAG: writers[value.TAG](value)}
         case ListOf(item):
-            return [plain(item, one, defaults=defaults) for one in value]
-        case Partial():
-            return value.data
+            write = _writer(item, defaults=defaults)
+            return lambda value: [write(one) for one in value]
         case MapOf(item):
-            return {key: plain(item, one, defaults=defaults) for key, one in value.items()}
+            write = _writer(item, defaults=defaults)
+            return lambda value: {key: write(one) for key, one in value.items()}
+        case Partial():
+            return attrgetter("data")
         case Choice():
-            return str(value)
+            return str
         case Leaf.MOMENT:
-            return value.isoformat()
+            return methodcaller("isoformat")
         case Leaf.DURATION:
-            return duration_text(value)
-        case Leaf.NUMBER if value == int(value):
-            return int(value)  # 5 and 5.0 are the same number and get one spelling
+            return duration_text
+        case Leaf.NUMBER:
+            return _number
+    return _same
+
+
+def _record(record: Record, *, defaults: bool) -> Write:
+    members = [
+        (m.name, m.default, defaults or m.required, _writer(m.shape, defaults=defaults))
+        for m in record.members
+    ]
+
+    def write(value: object) -> dict[str, Any]:
+        data = {}
+        for name, default, always, write_part in members:
+            part = getattr(value, name)
+            if always or part != default:
+                data[name] = None if part is None else write_part(part)
+        return data
+
+    return write
+
+
+def _number(value: float) -> float:
+    whole = int(value)  # 5 and 5.0 are the same number and get one spelling
+    return whole if whole == value else value
+
+
+def _same(value: Any) -> Any:  # noqa: ANN401  (what is plain already)
     return value
-
-
-def _data(record: Record, value: object, *, defaults: bool) -> dict[str, Any]:
-    data = {}
-    for member in record.members:
-        part = getattr(value, member.name)
-        if defaults or member.required or part != member.default:
-            data[member.name] = plain(member.shape, part, defaults=defaults)
-    return data
 
 
 def from_data(cls: type[T], data: Mapping[str, Any]) -> T:
