@@ -848,5 +848,5 @@ def test_the_short_cut_says_what_reading_everything_says_wherever_a_walk_leads(a
         said = world.check()
         if step in {commit, older, apply}:
             world.check(ref="HEAD")
-        if step in EDITS and a % 4 and said.startswith("ManifestError"):
+        if step in EDITS and a % 4 and not said.startswith("{"):
             world.declare(before, project)  # most walks go on with what can be applied
