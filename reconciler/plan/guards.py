@@ -49,7 +49,7 @@ def _limits(plan: Plan, desired: Desired, live: Live) -> Iterator[Guard]:
     gone = [change for change in plan.changes if change.kind is Kind.SCHEDULE and _takes(change)]
     where = "raise it in reconciler.yml"
     if len(gone) > limits.disables:
-        text = f"{len(gone)} schedules would be disabled ({_names(gone)}), more than the limit"
+        text = f"{_schedules(len(gone))} would be disabled ({_names(gone)}), more than the limit"
         yield _limit("disables", f"{text} of {limits.disables}; {where}")
     if limits.disabled_percent is not None:
         active = desired.kept.active + sum(
@@ -69,9 +69,13 @@ def _limits(plan: Plan, desired: Desired, live: Live) -> Iterator[Guard]:
         yield _limit("runs_per_day", f"{text} ({sign}{_number(change)}), {limit}; {where}")
     fires = plan.fires_on_apply
     if fires > limits.fires_on_apply:
-        text = f"{fires} schedules would run at once, more than the limit of"
-        way = "give them first_run: aligned"
+        text = f"{_schedules(fires)} would run at once, more than the limit of"
+        way = f"give {'it' if fires == 1 else 'them'} first_run: aligned"
         yield _limit("fires_on_apply", f"{text} {limits.fires_on_apply}; {way}, {where}")
+
+
+def _schedules(count: int) -> str:
+    return f"{count} schedule{'' if count == 1 else 's'}"
 
 
 def _takes(change: Change) -> bool:

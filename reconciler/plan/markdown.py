@@ -31,9 +31,9 @@ from reconciler.plan.render import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sized
+    from collections.abc import Iterable, Iterator, Sized
 
-    from reconciler.plan.change import Change, Guard, Plan
+    from reconciler.plan.change import Change, FieldChange, Guard, Plan
 
 # GitHub counts the characters of a comment.
 LIMIT = 65_536
@@ -131,7 +131,8 @@ def _guards(plan: Plan, level: int) -> Iterator[str]:
 
 def _blocked(guard: Guard, level: int) -> str:
     message = guard.message if level == 0 else _cut(guard.message, 5 * _VALUE)
-    lift = f"; {code(f'--allow {guard.id}')} lifts it" if guard.allowable else ""
+    says_how = not guard.allowable or f"--allow {guard.id}" in message
+    lift = "" if says_how else f"; {code(f'--allow {guard.id}')} lifts it"
     return f"- **Blocked** by {code(guard.id)}: {code(message)}{lift}"
 
 
@@ -202,9 +203,15 @@ def _why(change: Change) -> str:
         return f"{words} {_cell(change.formerly or 'no project')}"
     if change.cause is not Cause.EDITED:
         return because(change) or change.cause.value
-    names = list(dict.fromkeys(field.path.rpartition(".")[2] for field in change.fields))
-    more = ", ..." if len(names) > _FIELDS else ""
-    return f"edited: {', '.join(map(_cell, names[:_FIELDS]))}{more}" if names else "edited"
+    edited = _fields(field for field in change.fields if field.side is not Side.LIVE)
+    set_live = _fields(field for field in change.fields if field.side is not Side.GIT)
+    edit = f"edited: {edited}" if edited else "edited"
+    return f"{edit}; somebody set {set_live}" if set_live else edit
+
+
+def _fields(fields: Iterable[FieldChange]) -> str:
+    names = list(dict.fromkeys(field.path.rpartition(".")[2] for field in fields))
+    return ", ".join([*map(_cell, names[:_FIELDS]), *(["..."] if len(names) > _FIELDS else [])])
 
 
 def _cell(text: str) -> str:

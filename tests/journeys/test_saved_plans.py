@@ -128,7 +128,7 @@ def test_a_blocked_plan_is_saved_too_and_needs_its_word_again(edited):
     assert edited("plan", "--out", "plan.json").code == 3
     done = edited("apply", "plan.json")
     assert done.code == 3
-    assert "Blocked: 1 schedules would be disabled (nightly)" in done.out
+    assert "Blocked: 1 schedule would be disabled (nightly)" in done.out
     assert edited("apply", "plan.json", "--allow", "disables").code == 0
 
 

@@ -50,7 +50,8 @@ def test_as_many_may_be_disabled_as_the_limit_says(limit):
     assert above.guards == (
         Guard(
             "disables",
-            f"{limit + 1} schedules would be disabled ({', '.join(letters)}), more than the limit "
+            f"{limit + 1} schedule{'s' if limit else ''} would be disabled "
+            f"({', '.join(letters)}), more than the limit "
             f"of {limit}; raise it in reconciler.yml or add --allow disables",
             allowable=True,
         ),
