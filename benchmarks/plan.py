@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from peers import others
-from peers.site import Site
+from peers.site import ENVIRONMENT, Site
 
 from reconciler.clock import SystemClock
 from reconciler.reconcile import read
@@ -47,7 +47,7 @@ class Cost(NamedTuple):
 
 def cost(program: Sequence[object], more: Mapping[str, str] | None = None) -> Cost:
     """Run a program and all it starts."""
-    environment = os.environ | (more or {})
+    environment = ENVIRONMENT | dict(more or {})
     began = perf_counter()
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(

@@ -48,7 +48,9 @@ tags:
   team: risk
   tier: gold
 """
-ZONES = ("Europe/Paris", "America/New_York", "Asia/Tokyo", "UTC")
+ZONES = ("Europe/Paris", "America/New_York", "Asia/Tokyo", "America/Sao_Paulo")
+# What a program runs in: as installed, so its compiled modules are kept.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Ada",
     "GIT_AUTHOR_EMAIL": "ada@example.com",
@@ -89,7 +91,7 @@ class Site:
         subprocess.run(
             ["git", "-C", self.path, *words],
             check=True,
-            env=os.environ | IDENTITY,
+            env=ENVIRONMENT | IDENTITY,
             stdout=subprocess.DEVNULL,
         )
 
@@ -146,4 +148,6 @@ class Site:
 
     def apply(self) -> None:
         """Make the workspace as declared."""
-        subprocess.run(self.command("apply", "--yes"), check=True, stdout=subprocess.DEVNULL)
+        program = self.command("apply", "--yes")
+        quiet = subprocess.DEVNULL
+        subprocess.run(program, check=True, env=ENVIRONMENT, stdout=quiet, stderr=quiet)
