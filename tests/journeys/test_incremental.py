@@ -1,6 +1,7 @@
 """The short cut never changes what a plan says, whatever people do to files, code and workspace."""
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -532,6 +533,47 @@ def test_a_plan_of_one_change_among_a_thousand_reads_one_file_and_asks_little(la
     see(lambda: open_commit(str(world.folder), "HEAD"), ["Schedule.w500"], [file], each, 2)
     assert world.apply()
     see(here, [], [], 0, 2)
+
+
+def test_no_command_that_looks_changes_a_byte_of_the_workspace(shop):
+    shop.apply()
+    shop("hold", "nightly", "--reason", "audit")
+    shop.edit("schedules/nightly.yml", "02:30", "03:30")
+    shop.write("schedules/new.yml", "kind: Datastore\nname: new\nurl: file:new\n")
+    gc.collect()  # what commands in this process have opened
+    database = Path(".reconciler/workspace.db")
+    with closing(sqlite3.connect(database)) as raw:
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def content():
+        wal = Path(f"{database}-wal")
+        return database.read_bytes(), wal.read_bytes() if wal.exists() else b""
+
+    before = content()
+    for line in (
+        "plan",
+        "plan --full",
+        "plan --ref HEAD",
+        "plan --output json --out saved.json",
+        "plan --adopt Schedule.nightly",
+        "apply saved.json",
+        "apply",
+        "validate",
+        "render",
+        "drift",
+        "history",
+        "list schedules",
+        "list pipelines --all",
+        "show nightly",
+        "show pipeline scoring",
+        "next nightly",
+        "runs",
+    ):
+        done = shop(*line.split())
+        assert done.code in {0, 1, 2, 3}, (line, done.err)
+        assert "Traceback" not in done.err
+        gc.collect()
+        assert content() == before, line
 
 
 # A random walk: what people do to a project and its workspace, each step by up to two numbers

@@ -3,8 +3,19 @@
 import sqlite3
 from contextlib import closing
 
+import pytest
+
 from reconciler.live import DisabledBy
 from reconciler.schedule import Status
+from reconciler.settings import open_reader
+from reconciler.workspace.base import (
+    Ledger,
+    LedgerTransaction,
+    LiveReader,
+    Registry,
+    RegistryReader,
+    RegistryTransaction,
+)
 from tests.site import HELLO, minutely
 
 STORE = "kind: Datastore\nname: store\nurl: file:{}\n"
@@ -96,3 +107,34 @@ def test_the_one_immediate_run_that_never_came_is_accounted_for(place):
     place.apply(b=initial)
     place.step()
     assert len(place.fires("every-minute")) == 1
+
+
+# A dry run cannot write, by construction
+
+WRITES = {
+    name
+    for port in (Registry, RegistryTransaction, Ledger, LedgerTransaction)
+    for name in vars(port)
+    if not name.startswith("_")
+} - {name for port in (LiveReader, RegistryReader) for name in vars(port)}
+
+
+def test_what_a_plan_is_given_has_no_way_to_write(place):
+    place.apply(a=HELLO, b=minutely())
+    assert {"transaction", "publish", "acquire_lease", "record_apply", "hold"} <= WRITES
+    for reader in (
+        RegistryReader,
+        open_reader(f"sqlite:{place.folder}/ws.db"),
+        open_reader(f"sqlite:{place.folder}/none.db"),
+    ):
+        assert WRITES.isdisjoint(dir(reader)), reader
+    assert not (place.folder / "none.db").exists()
+
+
+def test_the_file_behind_a_reader_refuses_every_write(place):
+    place.apply(a=HELLO, b=minutely())
+    reader = open_reader(f"sqlite:{place.folder}/ws.db")
+    with reader._reading() as raw:
+        for statement in ("DELETE FROM schedules", "CREATE TABLE t (x)", "PRAGMA user_version = 9"):
+            with pytest.raises(sqlite3.OperationalError, match="readonly"):
+                raw.execute(statement)
