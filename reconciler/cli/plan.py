@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from reconciler.cli.group import say_error
@@ -41,6 +43,7 @@ def command(  # noqa: PLR0913  (its options)
     tell(planned, forms)
     if out is not None:
         write(planned, "json", out)
+        click.echo(f"saved; apply it with: reconciler apply {shlex.quote(out)}", err=True)
     blocking = plan.blocking(asked.allowed)
     if blocking:
         say_error("; ".join(guard.message for guard in blocking), "blocked")

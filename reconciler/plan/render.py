@@ -287,7 +287,9 @@ def left_alone(one: Suppressed, longest: int = LONGEST) -> str:
 def held_text(held: Held) -> str:
     """Say by whom, until when and why a schedule is held."""
     hold = held.hold
-    until = "without end" if hold.until is None else f"until {iso(hold.until)}"
+    until = (
+        "without end" if hold.until is None else f"until {iso(hold.until - hold.until % SECOND)}"
+    )
     after = {Missed.LAST: ", then the last one runs", Missed.ALL: ", then all run"}
     end = until + after.get(hold.catchup, "")
     return f"{printable(held.name)} by {printable(hold.who)} {end}, {shown(hold.why)}"

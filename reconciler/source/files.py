@@ -70,7 +70,8 @@ class Files(ABC):
         useful = {_stem(pattern) for patterns in set(matched.values()) for pattern in patterns}
         for pattern in globs.patterns:
             if _stem(pattern) not in useful:
-                raise SourceError(f"include {pattern!r} matches no file; correct it or remove it")
+                way = f"correct it in {PROJECT_FILE}, or leave an empty file there"
+                raise SourceError(f"include {pattern!r} matches no file; {way}")
         return self._documents(matched)
 
     def read(self, files: Sequence[str]) -> tuple[Document, ...]:

@@ -228,7 +228,8 @@ def test_a_glob_that_matches_nothing_disables_nothing_and_is_named(fleet):
     done = fleet("plan")
     assert (done.code, done.out) == (1, "")
     assert done.err == (
-        "error: include 'schedules/**/*.yml' matches no file; correct it or remove it\n"
+        "error: include 'schedules/**/*.yml' matches no file; "
+        "correct it in reconciler.yml, or leave an empty file there\n"
     )
     assert fleet("apply", "--yes", "--allow-empty").code == 1
     assert len(fleet("list", "--output", "json").data) == 10

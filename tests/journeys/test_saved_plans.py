@@ -25,7 +25,7 @@ def edited(shop):
 
 def save(shop, *options):
     done = shop("plan", "--out", "plan.json", *options)
-    assert done.code == 0, done.err
+    assert (done.code, done.err) == (0, "saved; apply it with: reconciler apply plan.json\n")
     return json.loads(Path("plan.json").read_text())
 
 
