@@ -116,7 +116,7 @@ def counts(site: Site) -> Counts:
 
 def row(label: str, *cells: object) -> None:
     """Print a row of a table."""
-    print(f"  {label:<44}" + "".join(f"{cell:>14}" for cell in cells))
+    print(f"  {label:<46}" + "".join(f"{cell:>14}" for cell in cells))
 
 
 def incremental(site: Site, title: str) -> None:
@@ -124,10 +124,11 @@ def incremental(site: Site, title: str) -> None:
     took = in_turns(site)
     least = took["floor"]
     print(f"\n{title}, one of them changed")
-    row("", "seconds", "processor s", "MiB", "of the floor")
+    row("", "seconds", "processor s", "MiB", "of the floor", "processor")
     for label, one in took.items():
         cells = f"{one.wall:.2f}", f"{one.cpu:.2f}", f"{one.mib:.0f}"
-        row(label, *cells, f"{one.wall / least.wall:.2f} x")
+        ratios = one.wall / least.wall, one.cpu / least.cpu
+        row(label, *cells, *(f"{ratio:.2f} x" for ratio in ratios))
     for label, number in counts(site)._asdict().items():
         row(f"{label} in a plan", number)
 
@@ -152,12 +153,13 @@ def against_peers(site: Site, folder: Path) -> Cost:
                 took[label].append(cost(program, environment))
     ours = middle(took["plan --full"])
     print(f"\n{site.count:,} schedules, all of them read")
-    row("", "objects", "ms an object", "MiB", "of ours")
+    row("", "objects", "ms an object", "processor ms", "MiB", "of ours", "processor")
     for label, (_, count) in programs.items():
         one = middle(took[label])
-        each = one.wall / count
-        ratio = each / (ours.wall / site.count)
-        row(label, f"{count:,}", f"{each * 1_000:.3f}", f"{one.mib:.0f}", f"{ratio:.1f} x")
+        wall, cpu = one.wall / count, one.cpu / count
+        times = (wall / (ours.wall / site.count), cpu / (ours.cpu / site.count))
+        cells = (f"{wall * 1_000:.3f}", f"{cpu * 1_000:.3f}", f"{one.mib:.0f}")
+        row(label, f"{count:,}", *cells, *(f"{ratio:.1f} x" for ratio in times))
     if path is None:
         print("  octoDNS and dbt-jobs-as-code could not be installed, so they are not measured")
     return ours
