@@ -161,3 +161,56 @@ def test_a_schedule_more_or_less_shows_in_the_count(registry, ids):
         schedule(write, "by-hand")
     seen = registry.glance(OWNER)
     assert (seen.owned, seen.expected) == (2, 1)
+
+
+STRAYS = {
+    "active schedule": lambda write: schedule(write, "by-hand"),
+    "held schedule": lambda write: write.hold(
+        schedule(write, "by-hand", status=Status.DISABLED), Hold(who="ann", why="audit", since=NOW)
+    ),
+    "active pipeline": lambda write: pipeline(write, "by-hand"),
+    "datastore": lambda write: store(write, "by-hand"),
+}
+
+
+@pytest.mark.parametrize("made", STRAYS.values(), ids=STRAYS)
+def test_what_is_in_use_or_held_and_was_not_declared_is_a_stray(registry, ids, made):
+    assert not registry.glance(OWNER).stray
+    with registry.transaction() as write:
+        made(write)
+    assert registry.glance(OWNER).stray
+
+
+def test_what_others_have_or_what_rests_is_no_stray(registry, ids):
+    with registry.transaction() as write:
+        schedule(write, "resting", status=Status.DISABLED)
+        other = pipeline(write, "resting")
+        write.set_pipeline_status(other.id, 1, Status.DISABLED, None)
+        for owner in (OTHER, None):
+            name = f"of {owner}"
+            held = schedule(write, name, owner)
+            write.hold(held, Hold(who="ann", why="audit", since=NOW))
+            pipeline(write, name, owner=owner)
+            store(write, name, owner)
+    assert not registry.glance(OWNER).stray
+
+
+def test_a_schedule_is_told_to_be_declared_by_its_name(registry, ids):
+    def declared():
+        return {one.name for one in registry.live().schedules if one.declared}
+
+    with registry.transaction() as write:
+        schedule(write, "by-hand")
+    assert declared() == {"s"}
+    with registry.transaction() as write:
+        edit(write, ids["Schedule"])
+    assert declared() == {"s"}
+    with registry.transaction() as write:
+        edit(write, ids["Schedule"], 2, name="renamed")
+    assert declared() == set()
+    with registry.transaction() as write:
+        schedule(write)  # made anew
+    assert declared() == {"s"}
+    with registry.transaction() as write:
+        write.undeclare(OWNER, "Schedule", ["s"])
+    assert declared() == set()
