@@ -364,12 +364,7 @@ def _change_of(data: dict[str, Any]) -> Change:
         kind=Kind(data["type"]),
         name=_text(data["name"]),
         cause=Cause(data["cause"]),
-        fields=tuple(
-            FieldChange(
-                _text(f["path"]), f["live"], f["desired"], f["last_applied"], Side(f["cause"])
-            )
-            for f in data["fields"]
-        ),
+        fields=tuple(map(_field_of, data["fields"])),
         file=data["file"],
         line=data["line"],
         id=data["id"],
