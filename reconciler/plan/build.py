@@ -189,7 +189,8 @@ class _Builder(Sides):
             action=Action.UPDATE,
             cause=Cause.EDITED,
             id=before.id,
-            revision=before.revision,
+            # Of the version in use, which is what changes hands.
+            revision=(current or versions[-1]).revision,
             fingerprint=version_print(before),
             before=before.spec,
         )

@@ -45,6 +45,15 @@ def test_a_lease_that_ended_is_taken_over_and_the_old_one_is_worth_nothing(regis
     check(registry, new)
 
 
+def test_a_lease_taken_by_a_clock_that_was_far_ahead_keeps_nobody_out(registry, clock):
+    clock.instant += 365 * 24 * 3600 * SECOND
+    old = registry.acquire_lease(OWNER, "ann", 60)
+    clock.instant = NOW
+    assert registry.acquire_lease(OWNER, "ben", 60).fence == 2
+    with pytest.raises(StalePlan, match="ann no longer holds"):
+        check(registry, old)
+
+
 def test_the_same_holder_takes_its_own_lease_again_under_a_new_number(registry):
     first = registry.acquire_lease(OWNER, "ann", 60)
     second = registry.acquire_lease(OWNER, "ann", 60)

@@ -181,6 +181,26 @@ def test_what_was_made_by_hand_is_taken_over_with_its_history(shop):
     assert "No changes." in shop("plan").out
 
 
+def test_a_pipeline_without_an_active_version_is_taken_over_at_an_older_content(two):
+    shop, lab = two
+    shop.edit("schedules/code/score.py", "scored", "rated")
+    shop.commit()
+    shop.apply()
+    for file in ("nightly", "arrivals", "scoring"):
+        shop.delete(f"schedules/{file}.yml")
+    shop.commit()
+    shop.apply()
+    # The older version has changed more often than the newer one.
+    for switch in ("enable", "disable"):
+        assert shop(switch, "pipeline", "scoring@1").code == 0
+    shutil.copytree(shop.path / "schedules/code", lab.path / "schedules/code")
+    lab.write("schedules/scoring.yml", PIPELINE)
+    lab.edit("schedules/code/score.py", "rated", "scored")
+    done = lab("apply", "--yes", "--adopt", "Pipeline.scoring")
+    assert done.code == 0, done.err
+    assert "No changes." in lab("plan").out
+
+
 # Renaming
 
 

@@ -30,15 +30,20 @@ UPDATE owners SET lease_holder = NULL, lease_until = NULL {_HELD}
 """  # noqa: S608  (constants)
 _CHECK = f"SELECT 1 FROM owners {_HELD}"  # noqa: S608  (constants)
 
+# No lease is taken for so long: one that ends later was taken by a clock that has been set since.
+_LONGEST = 3600 * SECOND
+
 
 def acquire(raw: sqlite3.Connection, now: int, owner: Owner, holder: str, seconds: int) -> Lease:
     """Take a lease that is free, has ended by ``now``, or is the holder's own.
+
+    One that ends far in the future is free too: whoever took it is found out by its fence.
 
     Raises:
         WorkspaceBusy: somebody else holds it.
     """
     held = raw.execute(_LOOK, named(owner)).fetchone()
-    if held is not None and held[0] not in {None, holder} and held[1] > now:
+    if held is not None and held[0] not in {None, holder} and now < held[1] < now + _LONGEST:
         raise WorkspaceBusy(
             f"{held[0]} is applying for {owner} and may take until {iso(held[1])}; "
             "try again when it is done"
