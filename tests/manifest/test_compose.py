@@ -116,6 +116,13 @@ def test_overrides_win_in_the_order_they_are_written():
     )
 
 
+def test_a_glob_of_very_many_stars_is_compared_at_once():
+    stars = "*a" * 100
+    targets = f'  prod: {{overrides: {{Schedule: {{"{stars}b": {{missed: all}}}}}}}}\n'
+    (problem,) = composed(targets, NIGHTLY.replace("nightly", "a" * 255, 1)).problems
+    assert str(problem).startswith("reconciler.yml:16:33: no Schedule '*a*a")
+
+
 def test_null_removes_a_key_wherever_it_was_given_and_lists_are_replaced():
     targets = """\
   prod:
