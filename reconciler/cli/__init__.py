@@ -21,9 +21,12 @@ INTERRUPTED = 130
 
 def main() -> None:
     """Run the program on its arguments and exit with its code."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # somebody closed it
+            nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  (pathlib is slow to import; open to the end)
+            setattr(sys, name, nowhere)
         # A file's name may hold what the terminal's encoding cannot say.
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        getattr(sys, name).reconfigure(errors="backslashreplace")
     try:
         code = run(sys.argv[1:])
         sys.stdout.flush()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 import re
-import socket
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +16,7 @@ from reconciler.cli.planned import Planned, make_plan, show
 from reconciler.cli.planning import Asked, planning
 from reconciler.cli.say import document
 from reconciler.cli.scope import Scope, output, scoped
+from reconciler.cli.who import actor
 from reconciler.errors import PlanFileError, ReconcilerError, StalePlan
 from reconciler.plan.change import Action
 from reconciler.plan.codec import approval_digest, plan_data, read_plan
@@ -71,9 +69,9 @@ def command(  # noqa: PLR0913  (its options)
     With a saved PLAN exactly that is carried out, if it still holds. Exits 3 when a guard blocks
     the plan and 4 when it is not the reviewed one any more.
     """
-    if file is not None and (commit or approve):
+    if file is not None and (commit or approve or asked.adopt):
         raise click.UsageError(
-            "A saved plan says itself which commit it is of; leave out the rest."
+            "A saved plan says itself what it is of and what it adopts; leave out the rest."
         )
     reviewed = None if approve is None else _reviewed(approve)
     if file is not None:
@@ -205,16 +203,15 @@ def _confirmed(*, asks: bool) -> bool:
 def _carry_out(planned: Planned) -> None:
     plan = planned.plan
     registry = planned.address.open(create=True).registry
-    actor = f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()})"
     if len(plan.changes) < _WORTH_A_BAR or not sys.stderr.isatty():
-        apply_plan(plan, planned.reading, registry, How(actor=actor))
+        apply_plan(plan, planned.reading, registry, How(actor=actor()))
         return
     from rich.console import Console  # noqa: PLC0415  (rich is slow to import)
     from rich.progress import Progress  # noqa: PLC0415  (the same)
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("Applying", total=len(plan.changes))
-        how = How(actor=actor, done=lambda _: progress.advance(task))
+        how = How(actor=actor(), done=lambda _: progress.advance(task))
         apply_plan(plan, planned.reading, registry, how)
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
-
 import click
 
 from reconciler.cli.facts import data
 from reconciler.cli.say import answer
 from reconciler.cli.scope import Scope, output, scoped
+from reconciler.cli.who import user
 from reconciler.errors import Refused
 
 
@@ -22,7 +21,7 @@ def command(scope: Scope, *, as_json: bool, run: str, reason: str | None) -> Non
     address = scope.address()
     workspace = address.open()
     found = workspace.ledger.run(run)
-    said = f"canceled by {getpass.getuser()}" + (f": {reason}" if reason else "")
+    said = f"canceled by {user()}" + (f": {reason}" if reason else "")
     with workspace.ledger.transaction() as tx:
         asked = tx.request_cancel([found.id], said)
     if not asked:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import getpass
-
 import click
 
 from reconciler.cli.facts import data
 from reconciler.cli.say import answer
 from reconciler.cli.scope import Scope, kind_and_name, output, scoped
+from reconciler.cli.who import user
 from reconciler.live import Hold
 from reconciler.reconcile.operate import (
     disable_pipeline,
@@ -37,7 +36,7 @@ def command(scope: Scope, *, as_json: bool, words: tuple[str, ...], reason: str)
         answer(f"pipeline {version} is disabled", after, as_json=as_json)
         return
     here = find_schedule(registry.live(), name)
-    done = disable_schedule(registry, here.id, who=getpass.getuser(), why=reason)
+    done = disable_schedule(registry, here.id, who=user(), why=reason)
     how = "held without end, as a project manages it" if isinstance(done, Hold) else "disabled"
     after = data(find_schedule(registry.live(), here.id))
     answer(f"schedule {here.name} is {how}", after, as_json=as_json)

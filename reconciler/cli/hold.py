@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-
 import click
 
 from reconciler.cli.facts import CATCHUPS, data, then, zone_of
 from reconciler.cli.instant import parse_end
 from reconciler.cli.say import answer, utc
 from reconciler.cli.scope import Scope, output, scoped
+from reconciler.cli.who import user
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.operate import find_schedule, hold_schedule
 from reconciler.schedule import Missed, Schedule
@@ -41,7 +40,7 @@ def command(  # noqa: PLR0913  (one per option)
     zone = zone_of(spec_value(Schedule, here.spec))
     end = None if until is None else parse_end(until, zone, registry.now())
     chosen = None if catchup is None else Missed(catchup)
-    hold_schedule(registry, here.id, who=getpass.getuser(), why=reason, until=end, catchup=chosen)
+    hold_schedule(registry, here.id, who=user(), why=reason, until=end, catchup=chosen)
     after = data(find_schedule(registry.live(), here.id))
     said = f"schedule {here.name} is held until {utc(end) or 'it is released'}"
     answer(f"{said}; {then(after['hold']['catchup'])}", after, as_json=as_json)

@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
-import socket
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +10,7 @@ import click
 from reconciler.cli.group import many
 from reconciler.cli.say import clean, document
 from reconciler.cli.scope import Scope, output, scoped
+from reconciler.cli.who import actor
 from reconciler.live import Owner
 from reconciler.plan.change import Kind
 from reconciler.plan.render import file_name, printable
@@ -84,8 +82,7 @@ def command(  # noqa: PLR0913  (its options)
         as_of=reader.now(),
     )
     if ready.claim is not None and not dry_run:
-        actor = f"{getpass.getuser()}@{socket.gethostname()} (pid {os.getpid()})"
-        carry_out(ready, ready.claim, scope.source, address.open().registry, How(actor=actor))
+        carry_out(ready, ready.claim, scope.source, address.open().registry, How(actor=actor()))
     if as_json:
         document(_data(ready, dry_run=dry_run))
         return

@@ -105,9 +105,11 @@ def _forms(
     """Read ``FORMAT`` and ``FORMAT=FILE``; gives the format by file, by "" for standard output."""
     forms: dict[str, str] = {}
     for value in values or ("text",):
-        form, _, file = value.partition("=")
+        form, equals, file = value.partition("=")
         if form not in FORMATS:
             raise click.BadParameter(f"'{form}' is none of {', '.join(FORMATS)}.")
+        if equals and not file:
+            raise click.BadParameter(f"'{value}' names no file; leave out = for standard output.")
         if file in forms:
             where = f"the file {file}" if file else "standard output"
             raise click.BadParameter(f"two formats for {where}; write FORMAT=FILE for one of them.")

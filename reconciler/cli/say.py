@@ -25,7 +25,8 @@ STYLES = {
     "Canceled": "yellow",
     "Unknown": "red",
 }
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+# Controls, and what makes a terminal show letters in another order than they are in.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
 
 def clean(text: str) -> str:

@@ -1,6 +1,7 @@
 """How commands fail: one line on stderr and a code, never a traceback."""
 
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,13 @@ def test_a_reader_that_goes_away_is_no_news(words):
     assert (done.returncode, done.stderr) == (1, b"")
 
 
+@pytest.mark.parametrize("words", ["--help >&-", "plan >&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_news(words, shop):
+    command = f"exec {shlex.quote(sys.executable)} -m reconciler {words}"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_ctrl_c_before_anything_is_loaded_is_130(monkeypatch, capfd):
     def interrupt(_arguments):
         raise KeyboardInterrupt
@@ -136,8 +144,9 @@ def test_what_a_terminal_cannot_say_is_escaped(encoding, snowman, shop):
 
 
 def test_the_name_of_a_file_never_reaches_the_terminal_raw(shop):
-    shop.write("schedules/\x1b[2J\n.yml", "kind: Pip\n")
+    shop.write("schedules/\u202e\x1b[2J\n.yml", "kind: Pip\n")
     done = shop("validate")
+    Path("schedules/\u202e\x1b[2J\n.yml").unlink()
     assert done.code == 1
     assert done.err.splitlines()[0].startswith("schedules/ [2J .yml:1:7: kind must be")
     assert "\x1b" not in done.err

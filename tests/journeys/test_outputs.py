@@ -98,7 +98,14 @@ def test_several_forms_at_once_are_what_each_is_alone(changing):
 
 
 def test_a_file_for_two_forms_and_two_forms_for_the_terminal_are_refused(shop):
-    for words in (["json", "text"], ["json=a", "markdown=a"], ["yaml"], ["html=a"], [""]):
+    for words in (
+        ["json", "text"],
+        ["json=a", "markdown=a"],
+        ["yaml"],
+        ["html=a"],
+        [""],
+        ["json="],
+    ):
         done = shop("plan", *[word for one in words for word in ("--output", one)])
         assert (done.code, done.out) == (1, "")
         assert done.err.startswith("error: Invalid value for '--output': ")
