@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from reconciler.plan.bind import Binding
     from reconciler.plan.desired import Desired
 
+_ELSEWHERE = "whoever watches it begins anew: what is there already does not fire"
+
 
 def build_plan(  # noqa: PLR0913  (the two sides, and the circumstances by keyword)
     desired: Desired,
@@ -143,6 +145,7 @@ class _Builder(Sides):
             revision=here.revision,
             fingerprint=store_print(here),
             before=here.spec,
+            notes=(_ELSEWHERE,) if any(field.path == "url" for field in fields) else (),
         )
         return change if here.owner == self.owner else self.adopt(change, here.owner)
 

@@ -217,6 +217,7 @@ def test_a_datastore_is_updated_and_removed():
     moved = LANDING.replace("///landing", "///elsewhere")
     (change,) = planned(desired(PIPELINE, moved, NIGHTLY, ARRIVAL), applied(*ALL)).changes
     assert fields(change) == {"url": ("file:///landing", "file:///elsewhere")}
+    assert change.notes == ("whoever watches it begins anew: what is there already does not fire",)
     plan = planned(desired(PLAIN, NIGHTLY), applied(*ALL))
     assert "remove Datastore landing" in short(plan)
     assert plan.summary == "0 to add, 2 to change, 1 to disable, 1 to remove, 0 unchanged."
