@@ -74,6 +74,10 @@ class SourceError(ReconcilerError):
     """The manifests cannot be read as a whole, so nothing can be concluded from them."""
 
 
+class NoMatch(SourceError):
+    """A glob of the manifests matches no file."""
+
+
 class NotFound(ReconcilerError):
     """There is no object of that name or id."""
 

@@ -150,7 +150,7 @@ class Drafts:
         """
         if self.wanted.owner == self.owner:
             raise Refused(f"{self.owner} is this project itself; leave out --from")
-        if self.folder.startswith(("..", "/")):
+        if self.folder.split("/")[0] in {"..", ""}:
             raise Refused(f"{self.wanted.folder!r} is not a folder within the project")
         if not self.globs.matching(posixpath.join(self.folder, "name.yml")):
             text = f"no include of reconciler.yml matches what would be written to {self.folder}"
@@ -280,7 +280,13 @@ class Drafts:
             text = f"all its versions are Disabled; run: reconciler enable pipeline {here.name}"
             self._skip(Kind.PIPELINE, here.name, text)
             return
-        astray = [p for p, _, _ in (tree.entries if tree else ()) if self._read_as(code, p)]
+        paths = [path for path, _, _ in (tree.entries if tree else ())]
+        outside = [p for p in paths if posixpath.normpath(p) != p or p.startswith(("/", ".."))]
+        if outside:
+            text = f"its code file {outside[0]!r} would lie outside its folder"
+            self._skip(Kind.PIPELINE, here.name, f"{text}; publish it anew with `apply`")
+            return
+        astray = [p for p in paths if self._read_as(code, p)]
         if astray:
             text = f"its code file {astray[0]} would be read as a manifest"
             self._skip(Kind.PIPELINE, here.name, f"{text}; narrow include in reconciler.yml")

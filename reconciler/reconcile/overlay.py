@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING
 
-from reconciler.errors import SourceError
+from reconciler.errors import NoMatch
 from reconciler.live import Provenance
 from reconciler.manifest.load import Document
 from reconciler.source.globs import Globs
@@ -63,7 +63,7 @@ class Overlay:
         if key not in self._read:
             try:
                 self._read[key] = self.under.manifests(include)
-            except SourceError:
+            except NoMatch:
                 # A project without any manifest yet: its globs match first what is to be written.
                 self._read[key] = self.under.manifests(rest) if (rest := self._rest(key)) else ()
         return self._read[key]

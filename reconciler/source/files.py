@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from enum import Enum
 from typing import TYPE_CHECKING, Protocol
 
-from reconciler.errors import SourceError
+from reconciler.errors import NoMatch, SourceError
 from reconciler.source.globs import Globs
 from reconciler.source.snapshot import code_tree, dropping
 
@@ -61,8 +61,9 @@ class Files(ABC):
         """Read all files that match one of the globs, sorted by path; never ``reconciler.yml``.
 
         Raises:
-            SourceError: a glob matched no file (``*.yml`` and ``*.yaml`` count as one), or a file
-                could not be read; nothing can be concluded about what is declared.
+            NoMatch: a glob matched no file (``*.yml`` and ``*.yaml`` count as one).
+            SourceError: a file could not be read, so nothing can be concluded about what is
+                declared.
         """
         globs = Globs(include)
         matched = self._select(globs)
@@ -71,7 +72,7 @@ class Files(ABC):
         for pattern in globs.patterns:
             if _stem(pattern) not in useful:
                 way = f"correct it in {PROJECT_FILE}, or leave an empty file there"
-                raise SourceError(f"include {pattern!r} matches no file; {way}")
+                raise NoMatch(f"include {pattern!r} matches no file; {way}")
         return self._documents(matched)
 
     def read(self, files: Sequence[str]) -> tuple[Document, ...]:

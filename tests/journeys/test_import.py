@@ -245,6 +245,25 @@ def test_a_pipeline_whose_code_would_be_read_as_manifests_is_left_out(applied, w
     assert "pipeline: loose@1\n" in Path("schedules/imported/by-version.yml").read_text()
 
 
+@pytest.mark.parametrize("path", ["../../../../../evil.sh", "/tmp/evil.sh", "a/../../x", ".."])
+def test_code_that_would_lie_outside_its_folder_is_left_out(applied, workspace, path):
+    loose(workspace)
+    entries = sql("SELECT entries FROM trees WHERE entries LIKE '%go.sh%'")[0][0]
+    forged = entries.replace("bin/go.sh", path)
+    sql("UPDATE trees SET entries = ? WHERE entries = ?", forged, entries)
+    done = applied("import", "--output", "json")
+    assert "would lie outside its folder" in left_out(done)["Pipeline.loose"]
+    assert new(applied) == []
+
+
+def test_a_linked_folder_among_the_manifests_is_told(applied, tmp_path_factory):
+    by_hand()
+    Path("schedules/elsewhere").symlink_to(tmp_path_factory.mktemp("elsewhere"))
+    done = applied("import", "--to", "schedules/elsewhere")
+    assert (done.code, done.out) == (1, "")
+    assert "'schedules/elsewhere' is a symbolic link" in done.err
+
+
 def test_a_folder_that_no_include_matches_is_refused_with_the_glob(applied):
     by_hand()
     done = applied("import", "--to", "elsewhere")
