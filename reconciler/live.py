@@ -125,7 +125,8 @@ class PublishedPipeline:
 
     ``revision`` counts changes of its status only. ``protected`` is stored with what its owner
     applied, and so outlives the manifest. ``applied`` is None where nobody touched the object
-    since; both are those of the version that was applied last.
+    since; both are those of the version that was applied last. ``declared`` tells that this is the
+    version its owner declared last, which need not be the newest: a revert goes back to an old one.
     """
 
     id: str
@@ -142,6 +143,7 @@ class PublishedPipeline:
     revision: int
     protected: bool = False
     applied: Applied | None = None
+    declared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,9 +48,12 @@ class Published:
             self.by_digest[pipeline.name, pipeline.digest] = pipeline
 
     def newest(self, name: str) -> PublishedPipeline | None:
-        """The newest Active version of a name."""
-        active = (p for p in reversed(self.by_name.get(name, ())) if p.status is Status.ACTIVE)
-        return next(active, None)
+        """The Active version of a name that its owner declared last, else the newest.
+
+        After a revert that is an older one, and nobody is to run what was reverted.
+        """
+        active = (p for p in self.by_name.get(name, ()) if p.status is Status.ACTIVE)
+        return max(active, key=lambda version: (version.declared, version.version), default=None)
 
 
 def label(pipeline: PublishedPipeline) -> str:

@@ -197,7 +197,7 @@ class _Builder(Sides):
             fingerprint=version_print(before),
             before=before.spec,
         )
-        if same is None or same.status is not Status.ACTIVE:
+        if same is None or same is not current:
             change = self._republish(change, declared, before, same)
         protection = self.protection(change.address, live=any(v.protected for v in versions))
         change = replace(change, fields=(*change.fields, *protection))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from reconciler.errors import NotFound, Refused
 from reconciler.live import DisabledBy, Hold, Provenance
 from reconciler.pipeline import ParameterType, Pipeline
-from reconciler.plan.bind import label
+from reconciler.plan.bind import Published, label
 from reconciler.plan.spec import spec_text, spec_value
 from reconciler.reconcile.arm import arming, passed_over
 from reconciler.reconcile.write import rearm
@@ -57,9 +57,9 @@ def find_pipeline(live: Live, name: str) -> PublishedPipeline:
         NotFound: there is none.
     """
     found = [p for p in live.pipelines if name in {p.id, f"{p.name}@{p.version}"}]
-    active = [p for p in live.pipelines if p.name == name and p.status is Status.ACTIVE]
-    if found or active:
-        return (found or active)[-1]
+    used = found[-1] if found else Published(live.pipelines).newest(name)
+    if used is not None:
+        return used
     raise NotFound(f"no pipeline '{name}'; `reconciler list pipelines --all` shows them")
 
 

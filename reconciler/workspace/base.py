@@ -325,7 +325,7 @@ class LedgerTransaction(Protocol):
         ...
 
     def newest_pipelines(self, names: Iterable[str]) -> dict[str, PublishedPipeline]:
-        """Read the newest Active version of each pipeline name."""
+        """Read the Active version of each pipeline name that is declared, else the newest."""
         ...
 
     def pipelines(self, ids: Iterable[str]) -> dict[str, PublishedPipeline]:

@@ -94,6 +94,28 @@ def test_one_project_uses_what_the_other_declares(two):
     assert "No changes." in lab("plan").out
 
 
+def test_a_revert_holds_for_whoever_runs_the_newest_version_here_and_elsewhere(two):
+    shop, lab = two
+    lab.write("schedules/mine.yml", NIGHTLY.replace("nightly", "mine"))
+    late = NIGHTLY.replace("nightly", "late").replace(
+        "pipeline: scoring", "pipeline: scoring@latest"
+    )
+    shop.write("schedules/late.yml", late)
+    shop.commit()
+    shop.edit("schedules/code/score.py", "scored", "rated")
+    shop.commit()
+    shop.apply()
+    lab.apply()
+    shop.git("revert", "--no-edit", "HEAD")
+    assert 'version: "scoring@2" -> "scoring@1"' in shop.apply().out
+    shop("run", "late")
+    assert [run["pipeline"] for run in shop("runs", "--output", "json").data] == ["scoring@1"]
+    assert "No changes." in shop("plan").out
+    moved = lab("plan").out
+    assert 'pipeline version: "scoring@2" -> "scoring@1"' in moved
+    assert lab("plan", "--full").out == moved
+
+
 @pytest.mark.parametrize(
     ("text", "address"),
     [

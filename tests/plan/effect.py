@@ -77,7 +77,7 @@ def _pipeline(change, owner, pipelines):
                 )
         return
     for version in versions:
-        pipelines[version.id] = replace(version, owner=owner, protected=False)
+        pipelines[version.id] = replace(version, owner=owner, protected=False, declared=False)
     same = next((p for p in versions if p.digest == change.digest), None)
     here = same or PublishedPipeline(
         id=f"{change.name}-{len(versions) + 1}",
@@ -100,6 +100,7 @@ def _pipeline(change, owner, pipelines):
         disabled_by=None,
         revision=here.revision + 1,
         protected=change.protected,
+        declared=True,
     )
 
 

@@ -158,9 +158,12 @@ def test_a_reverted_pipeline_binds_to_its_old_version_again():
     edited = PIPELINE.replace("[score]", "[score, --fast]", 1)
     live = applied(edited, LANDING, NIGHTLY, ARRIVAL, live=Live(pipelines=applied(*ALL).pipelines))
     plan = planned(desired(*ALL), live)
-    assert short(plan) == ["update Schedule arrival", "update Schedule nightly"]
-    assert fields(plan.changes[1]) == {"pipeline version": ("score@2", "score@1")}
-    assert plan.changes[1].pipeline_id == "score-1"
+    first, *bound = plan.changes
+    assert short(plan)[0] == "update Pipeline score"
+    assert fields(first)["version"] == ("score@2", "score@1")
+    for change in bound:
+        assert fields(change) == {"pipeline version": ("score@2", "score@1")}
+        assert change.pipeline_id == "score-1"
 
 
 def test_a_removed_pipeline_is_disabled_with_its_schedules():

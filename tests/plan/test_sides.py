@@ -248,7 +248,7 @@ def test_who_bound_a_schedule_to_another_version_is_told():
     field = plan.changes[1].fields[0]
     assert (field.new, field.applied, field.side) == ("score@new", "score@2", Side.BOTH)
     live = touched(applied(edited, NIGHTLY, live=applied(PLAIN)), "nightly", described("x"))
-    field = planned(desired(PLAIN, NIGHTLY), live).changes[0].fields[1]
+    field = planned(desired(PLAIN, NIGHTLY), live).changes[1].fields[1]
     assert (field.path, field.side) == ("pipeline version", Side.GIT)
 
 

@@ -93,6 +93,10 @@ def applied(*texts, live=None, owner=OWNER, code=None):
                 revision=1,
             )
         )
+    pipelines = [
+        replace(p, declared=p.digest == wanted.digest(p.name)) if p.name in wanted.pipelines else p
+        for p in pipelines
+    ]
     stores = [
         RegisteredDatastore(
             name=name,

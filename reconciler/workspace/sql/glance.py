@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 _OUTSIDE = """
 SELECT 'outside' AS part, 'Pipeline' AS a, name AS b, id AS c, status AS d, NULL AS e,
-  revision AS m, NULL AS n FROM pipelines
+  revision AS m, CASE WHEN declared_revision IS NULL THEN 0 ELSE 1 END AS n FROM pipelines
 WHERE owner_project IS NULL OR owner_project <> :project OR owner_target <> :target
-UNION ALL SELECT 'outside', 'Datastore', name, '', '', NULL, revision, NULL FROM datastores
+UNION ALL SELECT 'outside', 'Datastore', name, '', '', NULL, revision, 0 FROM datastores
 WHERE owner_project IS NULL OR owner_project <> :project OR owner_target <> :target
 """
 _OWNED = f"SELECT count(*) FROM schedules AS s WHERE {OWN_S}"  # noqa: S608  (constants)
@@ -98,7 +98,7 @@ def glance(raw: sqlite3.Connection, owner: Owner) -> Glance | None:
     active = owned = expected = schedules = 0
     stray = False
     outside_then = ""
-    outside: list[tuple[str, str, str, int, str]] = []
+    outside: list[tuple[str, str, str, int, str, int]] = []
     for part, a, b, c, d, e, m, n in raw.execute(_GLANCE, named(owner)):
         match part:
             case "owner":
@@ -126,7 +126,7 @@ def glance(raw: sqlite3.Connection, owner: Owner) -> Glance | None:
             case "unsettled":
                 unsettled.append(a)
             case _:
-                outside.append((a, b, c, m, d))
+                outside.append((a, b, c, m, d, n))
     if record is None:
         return None
     return Glance(
@@ -149,9 +149,9 @@ def taken_now(raw: sqlite3.Connection, owner: Owner) -> tuple[int, str]:
     """Give ``expected`` and ``outside_then`` as a glance will compare with them."""
     (owned,) = raw.execute(_OWNED, named(owner)).fetchone()
     found = raw.execute(_OUTSIDE, named(owner))
-    return owned, _digest((a, b, c, m, d) for _, a, b, c, d, _, m, _ in found)
+    return owned, _digest((a, b, c, m, d, n) for _, a, b, c, d, _, m, n in found)
 
 
-def _digest(outside: Iterable[tuple[str, str, str, int, str]]) -> str:
-    """Hash (kind, name, id, revision, status) rows, SHA-256 in hex."""
+def _digest(outside: Iterable[tuple[str, str, str, int, str, int]]) -> str:
+    """Hash (kind, name, id, revision, status, declared) rows, SHA-256 in hex."""
     return hashlib.sha256(json.dumps(sorted(outside)).encode()).hexdigest()

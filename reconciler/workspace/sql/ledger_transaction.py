@@ -54,7 +54,7 @@ _PIPELINES = f"""
 """  # noqa: S608  (constants)
 _NEWEST_PIPELINES = f"""
 {queries.PIPELINES} WHERE p.name IN (SELECT value FROM json_each(:names)) AND p.status = 'Active'
-ORDER BY p.version
+ORDER BY p.declared_revision IS NOT NULL, p.version
 """  # noqa: S608  (constants)
 _DUE = """
 SELECT timers.schedule_id, revision, next_due, processed_to, initial
@@ -198,7 +198,7 @@ class SqlLedgerTransaction:
         return {schedule.id: schedule for schedule in map(rows.schedule, found)}
 
     def newest_pipelines(self, names: Iterable[str]) -> dict[str, PublishedPipeline]:
-        """Read the newest Active version of each pipeline name."""
+        """Read the Active version of each pipeline name that is declared, else the newest."""
         found = self._raw.execute(_NEWEST_PIPELINES, {"names": queries.among(names)})
         return {pipeline.name: pipeline for pipeline in map(rows.pipeline, found)}
 

@@ -117,7 +117,8 @@ SCHEDULES = _select(
 PIPELINES = _select(
     "Pipeline",
     _of("p", [*_OBJECT, "id", "status", "disabled_by", "version", "digest", "code_digest"])
-    | _touched("p", "Pipeline", "spec", "status", same="AND d.digest = p.digest"),
+    | _touched("p", "Pipeline", "spec", "status", same="AND d.digest = p.digest")
+    | {"declared": "p.declared_revision IS NOT NULL"},
     "FROM pipelines AS p",
 )
 DATASTORES = _select(

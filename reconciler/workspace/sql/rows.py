@@ -116,7 +116,7 @@ def schedule(row: Sequence[Any]) -> RegisteredSchedule:
 
 def pipeline(row: Sequence[Any]) -> PublishedPipeline:
     """Read a row of ``queries.PIPELINES``."""
-    version, digest, code_digest = row[29:32]
+    version, digest, code_digest, declared = row[29:33]
     return PublishedPipeline(
         id=row[1],
         name=row[2],
@@ -132,6 +132,7 @@ def pipeline(row: Sequence[Any]) -> PublishedPipeline:
         revision=row[16],
         protected=bool(row[17]),
         applied=_applied(row[18:21]),
+        declared=bool(declared),
     )
 
 
