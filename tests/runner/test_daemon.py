@@ -51,7 +51,9 @@ trigger: {{recurrence: {{frequency: Hour, {when}}}}}
         )
         source = open_source(str(project))
         reading = read(source, read_project(source), "dev", self.workspace.registry)
-        apply_plan(plan(reading, "ws", self.workspace.registry.now()), reading, self.workspace.registry)
+        apply_plan(
+            plan(reading, "ws", self.workspace.registry.now()), reading, self.workspace.registry
+        )
 
     def open_gate(self):
         """Let one waiting step go on; returns once it reads."""
