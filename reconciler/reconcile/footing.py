@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 def footing(source: Source, record: OwnerRecord | None) -> Iterator[Guard]:
     """Give the guards that come of a project's history.
 
-    A project that was never applied from Git, or is not in Git now, has none.
+    A project that was never applied from Git has none.
     """
     state = source.state()
-    if record is None or record.commit is None or state.commit is None:
+    if record is None or record.commit is None:
+        return
+    if state.commit is None:
+        text = f"the last applied was commit {record.commit[:12]}, and no commit is known of this"
+        yield _diverged(f"{text}; apply from a clone, with git installed, else")
         return
     descent = source.descent(record.commit)
     if state.project_path != record.project_path:

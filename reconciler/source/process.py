@@ -7,7 +7,6 @@ also ends by itself once nobody can write them any more, so that none outlives a
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
 import weakref
 from contextlib import suppress
@@ -110,7 +109,9 @@ def end(process: subprocess.Popen[bytes]) -> None:
 def refuse(folder: str, said: str) -> SourceError:
     """Make the error for what Git said on standard error when it gave up."""
     if "safe.directory" in said:
-        command = f"git config --global --add safe.directory {shlex.quote(folder)}"
+        # Git names the folder that it means, which may be above the project's.
+        lines = [line.strip() for line in said.splitlines() if "git config" in line]
+        command = lines[0] if lines else "see safe.directory in git help config"
         return SourceError(f"Git does not trust {folder!r}, another user's; if you do: {command}")
     if "not a git repository (or any" in said or "work tree" in said or "working tree" in said:
         return NoGitError("Git finds no work tree here, so no commit is known")

@@ -229,6 +229,19 @@ def test_a_project_first_applied_outside_git_is_taken_into_git_without_a_word(em
     assert empty("plan").code == 3
 
 
+def test_what_git_is_not_asked_of_does_not_pass_for_the_next_commit(twice):
+    applied = head(twice)
+    twice.edit("schedules/nightly.yml", "1024", "2048")
+    Path(".git").rename(Path(twice.path).parent / "git")
+    message = (
+        f"the last applied was commit {applied}, and no commit is known of this; "
+        "apply from a clone, with git installed, else add --allow-diverged"
+    )
+    blocked(twice, "diverged", message)
+    assert twice("apply", "--yes", "--allow-diverged").code == 0
+    assert batch_size(twice) == 2048
+
+
 def test_the_first_apply_of_a_target_needs_no_history(shop, tmp_path):
     assert shop("plan").code == 0
     shop.git("checkout", "-q", "--orphan", "other")

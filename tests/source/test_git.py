@@ -330,8 +330,9 @@ def test_a_work_tree_whose_repository_is_gone_is_one_clear_line(tmp_path):
 
 def test_a_repository_of_another_user_is_one_clear_line_with_the_way_out(repository, monkeypatch):
     monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    write(repository.folder, "deeper/reconciler.yml")
     with pytest.raises(SourceError) as caught:
-        open_source(str(repository.folder))
+        open_source(str(repository.folder / "deeper"))
     message = str(caught.value)
     assert message.endswith(f"git config --global --add safe.directory {repository.folder}")
     assert "\n" not in message
