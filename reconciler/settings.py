@@ -52,7 +52,10 @@ def workspace_path(url: str, base: str) -> Path:
         WorkspaceError: another kind of workspace, or one without a file.
     """
     if not url.startswith(SCHEME):
-        raise WorkspaceError(f"workspace '{url}' is not known; write {SCHEME}PATH")
+        kind, colon, _ = url.partition(":")
+        # What follows the colon may hold a password.
+        known = f"{kind}:..." if colon else kind
+        raise WorkspaceError(f"workspace '{known}' is not known; write {SCHEME}PATH")
     path = url.removeprefix(SCHEME)
     if path in {"", ":memory:"}:
         raise WorkspaceError(f"workspace '{url}' is no file; write {SCHEME}PATH")

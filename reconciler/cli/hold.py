@@ -35,6 +35,8 @@ def command(  # noqa: PLR0913  (one per option)
     scope: Scope, *, as_json: bool, name: str, reason: str, until: str | None, catchup: str | None
 ) -> None:
     """Pause a schedule. No apply lifts a hold; its end or `release` does. Runs go on."""
+    if not reason.strip():
+        raise click.BadParameter("it is empty; say why.", param_hint="'--reason'")
     registry = scope.open().registry
     here = find_schedule(registry.live(), name)
     zone = zone_of(spec_value(Schedule, here.spec))

@@ -258,6 +258,15 @@ def test_a_hold_is_shown_everywhere_and_lifted_by_release(desk):
     )
 
 
+def test_a_hold_without_a_reason_is_refused(desk):
+    done = desk("hold", "yearly", "--reason", " ")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == (
+        "error: Invalid value for '--reason': it is empty; say why. See `reconciler hold --help`.\n"
+    )
+    assert desk("show", "yearly", "--output", "json").data["hold"] is None
+
+
 def test_a_hold_says_what_follows_it(desk):
     done = desk("hold", "yearly", "--until", "2d", "--reason", "audit", "--catchup", "last")
     assert done.out.endswith("; then the last one that came due runs\n")
