@@ -87,7 +87,7 @@ def command(  # noqa: PLR0913  (its options)
     if plan.changes and not (yes or file or approve) and not _confirmed(asks=not as_json):
         click.echo("Nothing was applied.")
         return 1
-    if plan.changes or outdated(planned.reading):
+    if plan.changes or outdated(planned.reading, address.reader()):
         _carry_out(planned)
     if as_json:
         document({**plan_data(plan), "applied": bool(plan.changes), "results": _results(plan)})

@@ -95,8 +95,7 @@ def narrow(source: Source, project: Project, owner: Owner, reader: LiveReader) -
 
 def _trusted(glance: Glance, inputs: str) -> bool:
     """Whether what is recorded speaks of this program, this project file and this registry."""
-    settled = glance.owned == glance.expected and glance.outside == glance.outside_then
-    return settled and not glance.stray and glance.record.inputs == inputs
+    return glance.settled and not glance.stray and glance.record.inputs == inputs
 
 
 def _unclear(loaded: Loaded, glance: Glance, files: set[str]) -> bool:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from reconciler.plan.change import Plan
     from reconciler.reconcile.read import Reading
     from reconciler.schedule import Datastore, Schedule
-    from reconciler.workspace.base import RegistryTransaction
+    from reconciler.workspace.base import LiveReader, RegistryTransaction
 
 
 # What no digest is: the next plan reads everything.
@@ -70,8 +70,11 @@ def _moved(reading: Reading) -> bool:
     return reading.source.descent(known.commit) is Descent.UNKNOWN
 
 
-def outdated(reading: Reading) -> bool:
-    """Tell whether an apply without any change would still leave something behind."""
+def outdated(reading: Reading, reader: LiveReader) -> bool:
+    """Tell whether an apply without any change would still leave something behind.
+
+    ``reader`` is of the workspace that was read.
+    """
     known, desired = reading.record, reading.desired
     if known is None:
         return bool(desired.schedules or desired.pipelines or desired.datastores)
@@ -81,7 +84,14 @@ def outdated(reading: Reading) -> bool:
         or known.inputs not in {_UNKNOWN, inputs_digest(reading.source, desired.owner.target)}
         or bool(reading.state.dirty)
         or (seen is not None and bool(seen.folders))
+        or (seen is None and known.inputs != _UNKNOWN and _unsettled(reading, reader))
     )
+
+
+def _unsettled(reading: Reading, reader: LiveReader) -> bool:
+    """Whether others' doings keep plans from the short cut until it is said that they were seen."""
+    glance = reader.glance(reading.desired.owner)
+    return glance is not None and not glance.settled
 
 
 def _after(tx: RegistryTransaction, reading: Reading) -> Live:

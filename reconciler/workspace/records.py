@@ -193,6 +193,11 @@ class Glance:
     outside: str
     outside_then: str
 
+    @property
+    def settled(self) -> bool:
+        """Whether what others do is as it was right after the apply."""
+        return self.owned == self.expected and self.outside == self.outside_then
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:

@@ -167,7 +167,7 @@ class World:
         made = plan(reading, self.url, NOW)
         if made.blocking(frozenset(guard.id for guard in made.guards)):
             return False
-        if made.changes or outdated(reading):
+        if made.changes or outdated(reading, self.registry):
             apply_plan(made, reading, self.registry)
         return True
 

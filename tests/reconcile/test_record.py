@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.live import Owner, OwnerRecord
+from reconciler.live import Owner, OwnerRecord, Provenance
 from reconciler.plan.change import Kind
 from reconciler.reconcile.read import read, read_project
 from reconciler.reconcile.record import outdated
@@ -114,29 +114,43 @@ def test_outside_git_nothing_is_recorded_that_a_short_cut_could_trust(place):
     place.apply(a=HELLO, b=minutely())
     glance = place.registry.glance(OWNER)
     assert (glance.folders, glance.record.inputs) == ({}, "")
-    assert not outdated(reading(place))
+    assert not outdated(reading(place), place.registry)
     assert glance.record == OwnerRecord(owner=OWNER, applied_at=glance.record.applied_at)
 
 
 def test_the_first_apply_of_anything_is_worth_recording(place):
     place.write(a="# nothing\n")
-    assert not outdated(reading(place))
+    assert not outdated(reading(place), place.registry)
     place.write(a=HELLO)
-    assert outdated(reading(place))
+    assert outdated(reading(place), place.registry)
 
 
 def test_what_an_apply_without_changes_would_leave_behind_is_told(tracked):
     tracked.write(a=HELLO, b=minutely())
     save(tracked)
     tracked.apply()
-    assert not outdated(reading(tracked))
+    assert not outdated(reading(tracked), tracked.registry)
     tracked.write(c="# nothing\n")
-    assert outdated(reading(tracked))
+    assert outdated(reading(tracked), tracked.registry)
     save(tracked)
-    assert outdated(reading(tracked))
+    assert outdated(reading(tracked), tracked.registry)
     tracked.apply()  # the site applies whatever the plan says
-    assert not outdated(reading(tracked))
-    assert not outdated(reading(tracked, full=True))
+    assert not outdated(reading(tracked), tracked.registry)
+    assert not outdated(reading(tracked, full=True), tracked.registry)
+
+
+def test_what_others_did_is_seen_once_and_then_the_short_cut_is_taken_again(tracked):
+    tracked.write(a=HELLO, b=minutely())
+    save(tracked)
+    tracked.apply()
+    with tracked.registry.transaction() as tx:
+        theirs = Provenance()
+        tx.put_datastore(owner=None, name="x", spec="{}", provenance=theirs, revision=None)
+    assert reading(tracked).part is None
+    assert outdated(reading(tracked), tracked.registry)
+    tracked.apply()
+    assert reading(tracked).part is not None
+    assert not outdated(reading(tracked), tracked.registry)
 
 
 def test_folders_are_recorded_with_the_code_of_pipelines_and_forgotten_when_all_is_read(tracked):
@@ -176,7 +190,7 @@ def test_a_link_that_may_come_to_lead_elsewhere_makes_every_plan_a_full_one(trac
     save(tracked)
     tracked.apply()
     assert reading(tracked).part is None
-    assert not outdated(reading(tracked))
+    assert not outdated(reading(tracked), tracked.registry)
     (tracked.project / "notes").unlink()
     save(tracked)
     tracked.apply()
