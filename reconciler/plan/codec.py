@@ -336,19 +336,28 @@ def _text_or_none(value: object) -> str | None:
     return None if value is None else _text(value)
 
 
+def _whole(value: object) -> int:
+    """Take what must be a whole number, as :func:`_text` does."""
+    if not isinstance(value, int):
+        raise TypeError(value)
+    return value
+
+
 def _plan(data: dict[str, Any]) -> Plan:
     return Plan(
         owner=Owner(_text(data["project"]), _text(data["target"])),
         workspace=_text(data["workspace"]),
         changes=tuple(_change_of(change) for change in data["resource_changes"]),
-        unchanged=data["summary"]["unchanged"],
+        unchanged=_whole(data["summary"]["unchanged"]),
         as_of=parse_instant(data["as_of"]),
         tool=_text(data["tool"]["version"]),
         guards=tuple(
             Guard(_text(g["id"]), _text(g["message"]), g["allowable"]) for g in data["guards"]
         ),
         suppressed=tuple(
-            Suppressed(s["address"], s["path"], Reason(s["reason"]), s["live"], s["desired"])
+            Suppressed(
+                _text(s["address"]), _text(s["path"]), Reason(s["reason"]), s["live"], s["desired"]
+            )
             for s in data["suppressed"]
         ),
         held=tuple(_held_of(held) for held in data["held"]),
@@ -365,7 +374,7 @@ def _change_of(data: dict[str, Any]) -> Change:
         name=_text(data["name"]),
         cause=Cause(data["cause"]),
         fields=tuple(map(_field_of, data["fields"])),
-        file=data["file"],
+        file=_text_or_none(data["file"]),
         line=data["line"],
         id=data["id"],
         revision=data["revision"],
@@ -377,9 +386,9 @@ def _change_of(data: dict[str, Any]) -> Change:
         pipeline_id=_text_or_none(data["pipeline_id"]),
         formerly=_text_or_none(data["formerly"]),
         protected=data["protected"],
-        notes=tuple(data["notes"]),
-        impact=data["impact"] and _impact_of(data["impact"]),
-        files=files and Files(files["place"], files["matching"]),
+        notes=tuple(map(_text, data["notes"])),
+        impact=None if data["impact"] is None else _impact_of(data["impact"]),
+        files=None if files is None else Files(_text(files["place"]), files["matching"]),
     )
 
 
@@ -389,19 +398,26 @@ def _field_of(data: dict[str, Any]) -> FieldChange:
 
 
 def _spec_of(data: Plain) -> str | None:
-    """Write a spec in its canonical form again."""
-    return None if data is None else json.dumps(data, sort_keys=True, separators=(",", ":"))
+    """Write a spec in its canonical form again; TypeError where it is none."""
+    if data is None:
+        return None
+    trigger = data.get("trigger", {}) if isinstance(data, dict) else None
+    if not isinstance(trigger, dict) or not all(
+        isinstance(kind, dict) for kind in trigger.values()
+    ):
+        raise TypeError(data)
+    return json.dumps(data, sort_keys=True, separators=(",", ":"))
 
 
 def _held_of(data: dict[str, Any]) -> Held:
     hold = Hold(
-        who=data["who"],
-        why=data["why"],
+        who=_text(data["who"]),
+        why=_text(data["why"]),
         since=parse_instant(data["since"]),
         until=_instant(data["until"]),
         catchup=Missed(data["catchup"]),
     )
-    return Held(data["name"], hold)
+    return Held(_text(data["name"]), hold)
 
 
 def _impact_of(data: dict[str, Any]) -> Impact:
@@ -411,9 +427,9 @@ def _impact_of(data: dict[str, Any]) -> Impact:
     return Impact(
         before=_timing_of(data["before"]),
         after=_timing_of(data["after"]),
-        fires_on_apply=data["fires_on_apply"],
+        fires_on_apply=_whole(data["fires_on_apply"]),
         clock_changes=tuple(
-            ClockChange(day=c["day"], due=parse_instant(c["due"]), text=c["text"])
+            ClockChange(day=_text(c["day"]), due=parse_instant(c["due"]), text=_text(c["text"]))
             for c in data["clock_changes"]
         ),
         same_fires_until=_instant(data["same_fires_until"]),
@@ -427,7 +443,8 @@ def _timing_of(data: dict[str, Any] | None) -> Timing | None:
     if data is None:
         return None
     fires = tuple(parse_instant(fire) for fire in data["next_fires"])
-    return Timing(next_fires=fires, runs=data["runs"], days=data["days"], whole=data["whole"])
+    runs, days = _whole(data["runs"]), _whole(data["days"])
+    return Timing(next_fires=fires, runs=runs, days=days, whole=data["whole"])
 
 
 def _instant(text: str | None) -> int | None:

@@ -288,6 +288,13 @@ MISSHAPEN = [
     lambda plan: _change(plan).update(type="Secret"),
     lambda plan: _change(plan).update(name={"a": 1}),
     lambda plan: _change(plan).update(fingerprint=7),
+    lambda plan: _change(plan).update(notes=[7]),
+    lambda plan: _change(plan).update(file=7),
+    lambda plan: _change(plan).update(files={"place": 7, "matching": 1}),
+    lambda plan: _change(plan).update(impact=7),
+    lambda plan: _change(plan)["impact"]["after"].update(runs=None),
+    lambda plan: _change(plan)["change"].update(after=[]),
+    lambda plan: _change(plan)["change"]["before"].update(trigger={"cron": 7}),
     lambda plan: _change(plan).pop("change"),
 ]
 
