@@ -358,7 +358,7 @@ class Datastore:
     url: str = field(
         "Where the files are: file:///absolute/path, or file:relative/path, which is counted from "
         "the project's folder.",
-        pattern=r"^file:",
+        pattern=r"^file:(?!//(?!localhost/)[^/])",
         hint="only local folders are known; write file:///absolute/path or file:relative/path",
         examples=("file:///data/landing",),
     )
@@ -395,8 +395,8 @@ class Schedule:
         examples=("nightly",),
     )
     pipeline: str = field(
-        "The pipeline to run: its name, name@3, name@latest (bound at each fire), or a published "
-        "pipeline's id.",
+        "The pipeline to run: its name, name@3, name@latest (bound at each fire to the declared "
+        "version, else to the newest Active one), or a published pipeline's id.",
         non_empty=True,
         examples=("batch-scoring", "batch-scoring@3"),
     )

@@ -135,13 +135,21 @@ def _saved(scope: Scope, file: str, asked: Asked) -> Planned:
     if approval_digest(planned.plan) != approval_digest(reviewed):
         told = _told(reviewed, planned.plan)
         raise StalePlan(f"{file} is stale: {told}; {_AGAIN} {file}")
+    if _said(planned.plan) != _said(reviewed):
+        text = f"{file} does not tell people what it would do; somebody edited it"
+        raise PlanFileError(f"{text}; {_AGAIN} {file}")
     return planned
+
+
+def _said(plan: Plan) -> list[object]:
+    """What a plan tells of each change that its approval digest does not cover."""
+    return [(change.address, change.action, change.fields) for change in plan.changes]
 
 
 def _told(reviewed: Plan, present: Plan) -> str:
     """Say on one line how a plan differs from the reviewed one."""
     if reviewed.changes and not present.changes:
-        return "nothing of it is left to do; was it applied already?"
+        return "nothing of it is left to do (was it applied already?)"
     parts = difference(reviewed, present)
     more = len(parts) - _SOME
     return "; ".join([*parts[:_SOME], *([f"and {more} more"] if more > 0 else [])])

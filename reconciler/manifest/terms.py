@@ -5,10 +5,14 @@ They stand in ``reconciler.yml``; :mod:`reconciler.plan` holds plans to them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
 from enum import StrEnum
 
+from reconciler.errors import InvalidValue
 from reconciler.fields import field
+from reconciler.pipeline import Pipeline
+from reconciler.schedule import Datastore, Schedule
 
 _ADDRESS = r"^(Schedule|Pipeline|Datastore|\*)\.[^\s.]+$"
 _ADDRESS_HINT = "write KIND.NAME, where both may hold *, for example Schedule.nightly-*"
@@ -73,6 +77,25 @@ class IgnoreDrift:
         non_empty=True,
         examples=(["pipeline_parameters.batch_size", "description"],),
     )
+
+    def __post_init__(self) -> None:
+        """Refuse a field that none of these objects has.
+
+        Raises:
+            InvalidValue: with the nearest field that one has.
+        """
+        kind = self.objects.partition(".")[0]
+        classes = (Schedule, Pipeline, Datastore)
+        known = sorted({f.name for c in classes if kind in {"*", c.KIND} for f in fields(c)})
+        faults = []
+        for at, path in enumerate(self.fields):
+            name = path.partition(".")[0]
+            if name not in known:
+                near = get_close_matches(name, known, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"known are {', '.join(known)}"
+                faults.append((("fields", at), f"no such object has a field '{name}'; {hint}"))
+        if faults:
+            raise InvalidValue(faults)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 # Those of a project's history are made where the source is known.
 ALLOWABLE = (
-    *("dirty", "diverged", "empty", "rollback", "other_project"),
+    *("dirty", "diverged", "empty", "rollback", "other_project", "taken_over"),
     *("disables", "disabled_percent", "runs_per_day", "fires_on_apply"),
 )

@@ -281,12 +281,19 @@ class _Builder(Sides):
         notes: tuple[str, ...] = ()
         if schedule.renamed_from is not None:
             notes = (f"there is no schedule '{schedule.renamed_from}' to be renamed",)
-        unmanaged = [s.id for s in self.others.get(schedule.name, ()) if s.owner is None]
+        change = self.create(Kind.SCHEDULE, declared, spec_text(schedule))
+        others = self.others.get(schedule.name, ())
+        owners = sorted(str(s.owner) for s in others if s.owner is not None)
+        if change.cause is Cause.LOST and owners:
+            text = f"Schedule '{schedule.name}' is gone, and {owners[0]} has one of that name"
+            way = "if it was taken over, remove its manifest; to have one of your own as well"
+            guard = Guard("taken_over", f"{text}; {way} add --allow taken_over", allowable=True)
+            self.guards.append(guard)
+        unmanaged = [s.id for s in others if s.owner is None]
         if unmanaged:
             text = f"the SDK made a schedule of that name too (id {min(unmanaged)})"
             way = f"to take it over instead: --adopt {Kind.SCHEDULE}.{schedule.name}"
             notes = (*notes, f"{text}; {way}")
-        change = self.create(Kind.SCHEDULE, declared, spec_text(schedule))
         bound = binding.published.id if binding.published else None
         return replace(change, pipeline_id=bound, digest=binding.digest, notes=notes)
 

@@ -145,7 +145,8 @@ def _renamed(desired: Desired) -> Iterator[Problem]:
         other = first.setdefault(former, schedule)
         if former in desired.schedules:
             place = "{}:{}".format(*desired.schedules[former].at("name"))
-            text = f"'{former}' is still declared at {place}, so it cannot be renamed; remove one"
+            text = f"'{former}' is still declared at {place}, so nothing can be renamed from it"
+            text = f"{text}; remove one, or rename in two applies"
             yield schedule.problem(text, "renamed_from")
         elif other is not schedule:
             place = "{}:{}".format(*other.at("renamed_from"))

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from reconciler.workspace.base import Registry
     from reconciler.workspace.records import Lease
 
-# Long enough for the longest transaction, in which the lease cannot be renewed.
-SECONDS = 120
+# Within the transaction it cannot be renewed, and need not be: nobody else can write meanwhile.
+SECONDS = 30
 _BEATS = 4
 
 

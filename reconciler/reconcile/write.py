@@ -63,8 +63,8 @@ class Writer:
             provenance=self.reading.provenance(change.file, change.line),
             revision=revision,
         )
-        if change.before is not None and _url(change.before) != _url(change.after):
-            # The same name is another place now: nothing in it is news.
+        if change.before is None or _url(change.before) != _url(change.after):
+            # The name is another place now, or was none for a while: nothing in it is news.
             self.tx.rebaseline(change.name)
 
     def _pipeline(self, change: Change) -> None:

@@ -230,7 +230,8 @@ class RegistryTransaction(LiveReader, Protocol):
         """Make an object the owner's: a schedule by id, a datastore or a pipeline by name.
 
         ``revision`` is that of a pipeline's version in use: its newest Active one, else its
-        newest; all versions change hands. What another owner declared of the object is forgotten.
+        newest; all versions change hands. What another owner declared of a pipeline or datastore is
+        forgotten; a schedule is lost to it.
         Returns the object's revision after it.
         """
         ...

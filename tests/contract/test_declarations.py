@@ -229,7 +229,7 @@ def test_dependents_are_the_files_that_refer_to_an_object(registry, ids):
 
 
 @pytest.mark.parametrize("before", [None, OTHER])
-def test_claimed_objects_change_hands_and_what_others_declared_is_forgotten(registry, before):
+def test_claimed_objects_change_hands_and_a_schedule_is_lost_to_whom_it_belonged(registry, before):
     with registry.transaction() as write:
         schedule_id = schedule(write, owner=before, arming=clockwork())
         pipeline(write, owner=before)
@@ -252,7 +252,9 @@ def test_claimed_objects_change_hands_and_what_others_declared_is_forgotten(regi
     for each in all_of(live):
         assert (each.owner, each.revision) == (OWNER, 2)
         assert (each.applied, each.protected) == (None, False)
-    assert (live.lost, registry.declarations(OTHER)) == ((), ())
+    # A schedule is lost to whom it belonged, so that it is not quietly made anew.
+    assert [(lost.owner, lost.kind) for lost in live.lost] == [(OTHER, "Schedule")] * bool(before)
+    assert len(registry.declarations(OTHER)) == bool(before)
 
 
 def test_a_due_timer_follows_its_schedule_to_another_owner(registry, workspace):
@@ -262,14 +264,14 @@ def test_a_due_timer_follows_its_schedule_to_another_owner(registry, workspace):
         assert [timer.revision for timer in write.due_timers(NOW, 9)] == [2]
 
 
-def test_a_claim_leaves_the_owners_other_declarations(registry, ids):
+def test_a_claim_leaves_what_was_declared_of_schedules(registry, ids):
     with registry.transaction() as write:
         theirs = schedule(write, "theirs", OTHER)
         schedule(write, "s", Owner("lab", "prod"))
         write.declare(Owner("lab", "prod"), [declaration()])
         write.declare(OTHER, [declaration(name="theirs"), declaration(name="kept")])
         write.claim("Schedule", theirs, 1, OWNER)
-    assert [each.name for each in registry.declarations(OTHER)] == ["kept"]
+    assert [each.name for each in registry.declarations(OTHER)] == ["kept", "theirs"]
     assert len(registry.declarations(OWNER)) == 3
     assert len(registry.declarations(Owner("lab", "prod"))) == 1
 

@@ -167,6 +167,26 @@ def test_a_datastore_a_pipeline_and_a_schedule_are_taken_over_and_not_given_back
     assert "No changes." in lab("plan").out
 
 
+def test_a_schedule_that_was_taken_over_is_not_quietly_made_anew(two):
+    shop, lab = two
+    lab.write("schedules/nightly.yml", NIGHTLY)
+    assert lab("apply", "--yes", "--adopt", "Schedule.nightly").code == 0
+    plan = shop("plan")
+    assert plan.code == 3
+    assert plan.err == (
+        "blocked: Schedule 'nightly' is gone, and lab/dev has one of that name; if it was taken "
+        "over, remove its manifest; to have one of your own as well add --allow taken_over\n"
+    )
+    assert shop("plan", "--full").err == plan.err
+    assert shop("plan", "--allow", "taken_over").code == 0
+    shop.delete("schedules/nightly.yml")
+    shop.commit()
+    assert "No changes." in shop("plan").out
+    assert "Nothing to apply." in shop("apply", "--yes").out
+    assert "0 missing" in shop("drift").out
+    assert "No changes." in lab("plan").out
+
+
 def test_what_was_made_by_hand_is_taken_over_with_its_history(shop):
     shop.apply()
     workspace = Workspace.from_config()

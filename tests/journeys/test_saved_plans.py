@@ -71,7 +71,7 @@ def test_a_saved_plan_is_carried_out_without_a_question_and_only_once(edited):
     assert "Applied: 0 added, 1 changed, 0 disabled, 3 unchanged." in done.out
     assert batch_size(edited) == 1024
     assert refused(edited, 4) == (
-        "error: plan.json is stale: nothing of it is left to do; was it applied already?; "
+        "error: plan.json is stale: nothing of it is left to do (was it applied already?); "
         f"{AGAIN} plan.json"
     )
 
@@ -531,3 +531,11 @@ def test_a_mistyped_approval_is_told_apart_from_one_that_no_longer_holds(shop):
             f"error: '{word}' is neither an approval digest (sha256: and 64 hex digits) "
             "nor a saved plan\n"
         )
+
+
+def test_what_a_plan_tells_people_cannot_be_edited_either(edited):
+    forge(lambda plan: plan["resource_changes"][0].update(fields=[]))
+    assert refused(edited, 1) == (
+        "error: plan.json does not tell people what it would do; somebody edited it; "
+        "make a new one: reconciler plan --out plan.json"
+    )

@@ -40,11 +40,11 @@ def landing(place):
     return folder
 
 
-def replaced_meanwhile(place, name, spec):
-    """Publish another version of a pipeline as another project does."""
+def replaced_meanwhile(place, name, spec, digest="other"):
+    """Publish another version of a pipeline that no project declares."""
     with place.registry.transaction() as tx:
         tx.publish(
-            owner=None, name=name, spec=spec, digest="other", code=None, provenance=Provenance()
+            owner=None, name=name, spec=spec, digest=digest, code=None, provenance=Provenance()
         )
 
 
@@ -143,19 +143,21 @@ def test_a_trigger_edited_away_while_its_folder_is_listed_stops_nothing(place, l
 
 
 def test_a_newer_version_that_needs_more_than_the_schedule_gives_fails_the_run(place):
-    place.apply(a=HELLO, b=minutely(pipeline="hello@latest"))
+    theirs = {"name": "theirs", "steps": [{"name": "say", "command": ["true"]}]}
+    replaced_meanwhile(place, "theirs", json.dumps(theirs), digest="first")
+    place.apply(b=minutely(pipeline="theirs@latest"))
     spec = json.dumps(
         {
-            "name": "hello",
+            "name": "theirs",
             "parameters": {"who": {"type": "string"}},
             "steps": [{"name": "say", "command": ["echo", "${{ parameters.who }}"]}],
         }
     )
-    replaced_meanwhile(place, "hello", spec)
+    replaced_meanwhile(place, "theirs", spec)
     place.forward(60)
     (run,) = place.finish()
     assert run.state is RunState.FAILED
-    assert run.reason == "step say: pipeline 'hello' needs a value for: who"
+    assert run.reason == "step say: pipeline 'theirs' needs a value for: who"
 
 
 def test_a_clock_that_goes_back_is_told_and_decides_nothing_twice(place, caplog):

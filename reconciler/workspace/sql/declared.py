@@ -74,12 +74,9 @@ _FOUND = {
     "Datastore": "SELECT name, revision FROM datastores WHERE name = :key",
 }
 _CLASH = f"SELECT 1 FROM schedules WHERE {_OWN} AND name = :name AND id <> :key"  # noqa: S608
+# Of a schedule the former owner's declaration stays: its next plan finds the schedule lost instead
+# of making another one.
 _FORGET_OTHERS = {
-    "Schedule": """DELETE FROM declarations WHERE kind = 'Schedule' AND name = :name
-      AND (owner_project <> :project OR owner_target <> :target)
-      AND EXISTS (SELECT 1 FROM schedules AS s WHERE s.id = :key
-        AND s.owner_project = declarations.owner_project
-        AND s.owner_target = declarations.owner_target)""",
     "Pipeline": """DELETE FROM declarations WHERE kind = 'Pipeline' AND name = :name
       AND (owner_project <> :project OR owner_target <> :target)""",
     "Datastore": """DELETE FROM declarations WHERE kind = 'Datastore' AND name = :name
@@ -167,7 +164,8 @@ def claim(raw: sqlite3.Connection, kind: str, key: str, revision: int, owner: Ow
     asked["name"] = name
     if kind == "Schedule" and raw.execute(_CLASH, asked).fetchone():
         raise StalePlan(f"{kind} '{name}' of {owner} is registered by now: plan again")
-    raw.execute(_FORGET_OTHERS[kind], asked)
+    if kind in _FORGET_OTHERS:
+        raw.execute(_FORGET_OTHERS[kind], asked)
     raw.execute(_CLAIMS[kind], asked)
     if kind == "Schedule":
         # The timer carries a copy, so that claiming it needs no look at the wide table.
