@@ -338,8 +338,8 @@ def test_a_mistyped_guard_is_answered_with_all_there_are(shop, command):
     assert (done.code, done.out) == (1, "")
     assert done.err == (
         "error: Invalid value for '--allow': 'disable' is not one of 'dirty', 'diverged', 'empty', "
-        "'rollback', 'other_project', 'disables', 'disabled_percent', 'runs_per_day', "
-        f"'fires_on_apply'. See `reconciler {command} --help`.\n"
+        "'rollback', 'other_project', 'taken_over', 'disables', 'disabled_percent', "
+        f"'runs_per_day', 'fires_on_apply'. See `reconciler {command} --help`.\n"
     )
 
 
