@@ -167,3 +167,10 @@ def test_a_policy_that_would_drop_files_is_refused(overlap):
     )
     assert path == ("overlap",)
     assert "would drop changed files" in message
+
+
+def test_a_schedule_is_not_renamed_from_its_own_name():
+    trigger = Recurrence(frequency=Frequency.DAY)
+    with pytest.raises(InvalidValue, match="renamed_from is its own name; remove it"):
+        Schedule(name="a", pipeline="p", trigger=trigger, renamed_from="a")
+    assert Schedule(name="a", pipeline="p", trigger=trigger, renamed_from="b").name == "a"
