@@ -7,7 +7,7 @@ import pytest
 
 from reconciler.manifest.project import load_project
 from tests.journeys.checkout import NIGHTLY
-from tests.journeys.golden import assert_golden
+from tests.journeys.golden import assert_golden, assert_plan
 
 GUIDE = Path(__file__).parents[2] / "docs" / "environments.md"
 PIPELINE = """
@@ -109,7 +109,9 @@ def test_the_guide_shows_what_explain_says(guide):
 
 def test_explain_as_json_has_the_same_facts(guide):
     words = ("render", "schedule", "nightly", "--explain", "--target", "prod", "--output", "json")
-    (facts,) = guide(*words).data
+    done = guide(*words)
+    assert_golden("explain.json", done.out)
+    (facts,) = done.data
     assert (facts["kind"], facts["name"], facts["file"], facts["line"]) == (
         "Schedule", "nightly", "schedules/nightly.yml", 1,
     )  # fmt: skip
@@ -174,6 +176,11 @@ def test_a_paused_target_plans_every_schedule_disabled_and_the_other_does_not(ta
         assert sorted(after) == ["arrivals", "nightly"]
         assert {spec.get("status", "Active") for spec in after.values()} == {status}
         assert after["nightly"]["pipeline_parameters"] == {"batch_size": size}
+
+
+@pytest.mark.parametrize("target", ["dev", "prod"])
+def test_the_plan_of_a_target_says_what_it_makes_of_the_manifests(targets, target):
+    assert_plan(f"target-{target}", targets, "--target", target)
 
 
 def test_an_applied_target_has_nothing_left_to_change(targets):
