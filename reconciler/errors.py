@@ -13,6 +13,7 @@
     ├── WorkspaceError         the live side cannot be read or written
     │   ├── WorkspaceBusy      retriable: somebody else writes
     │   ├── WorkspaceFull      retriable: no space is left
+    │   ├── WorkspaceUnreachable  retriable: the database does not answer
     │   └── SchemaMismatch     the workspace needs `reconciler workspace migrate`
     ├── DatastoreError         a listing failed; retriable
     └── ExecutorError          a step cannot be started
@@ -108,8 +109,20 @@ class WorkspaceBusy(WorkspaceError):
     retriable = True
 
 
+class SessionLost(WorkspaceError):
+    """Another runner has ended this one's session: it must begin anew before it writes again."""
+
+    retriable = True
+
+
 class WorkspaceFull(WorkspaceError):
     """The disk under the workspace is full; it recovers once there is space."""
+
+    retriable = True
+
+
+class WorkspaceUnreachable(WorkspaceError):
+    """The database does not answer, or has just ended the connection."""
 
     retriable = True
 

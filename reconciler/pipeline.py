@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from reconciler.errors import InvalidValue
 from reconciler.fields import NAME_PATTERN, Scalar, field
+from reconciler.retries import Retries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,20 +69,44 @@ class Parameter:
             raise InvalidValue([(("default",), text)])
 
 
+_MEMORY = re.compile(r"([1-9][0-9]*)(Ki|Mi|Gi|Ti)?")
+_UNITS = {None: 1, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30, "Ti": 1 << 40}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retries:
-    """How often a failed step is tried again, and how long it waits before."""
+class Resources:
+    """What a step needs of the machine it runs on: it starts where, and once, all of it is free.
 
-    max: int = field("How many times at most.", default=0, minimum=0, maximum=100, examples=(2,))
-    backoff: timedelta = field(
-        "The wait before the first retry; it doubles with each further one.",
-        default=timedelta(seconds=10),
-        examples=("10s",),
+    These are places, not walls: nobody stops a step that uses more.
+
+    Raises:
+        InvalidValue: ``memory`` is not a size.
+    """
+
+    cpus: float = field(
+        "Processors, in parts too.", default=0, minimum=0, maximum=4_096, examples=(1, 0.5)
     )
+    memory: str | None = field(
+        "Memory, in bytes or with Ki, Mi, Gi or Ti.",
+        default=None,
+        pattern=r"^[1-9][0-9]*(Ki|Mi|Gi|Ti)?$",
+        hint="write for example 512Mi or 2Gi",
+        examples=("2Gi",),
+    )
+    gpus: int = field("Graphics processors.", default=0, minimum=0, maximum=1_024, examples=(1,))
 
-    def wait(self, failed: int) -> timedelta:
-        """How long to wait after the ``failed``-th attempt (from 1), a day at most."""
-        return min(self.backoff * (1 << min(failed - 1, 30)), timedelta(days=1))
+    def __post_init__(self) -> None:
+        """Bring numbers into one spelling and refuse a memory that is no size."""
+        object.__setattr__(self, "cpus", float(self.cpus))
+        if self.memory is not None and not _MEMORY.fullmatch(self.memory):
+            text = f"'{self.memory}' is not a size; write for example 512Mi or 2Gi"
+            raise InvalidValue([(("memory",), text)])
+
+    @property
+    def bytes(self) -> int:
+        """The memory in bytes."""
+        match = _MEMORY.fullmatch(self.memory or "")
+        return 0 if match is None else int(match[1]) * _UNITS[match[2]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +145,11 @@ class Step:
     )
     retries: Retries | None = field(
         "What happens when it fails; no retry by default.", default=None
+    )
+    resources: Resources = field(
+        "What it needs of a runner's machine; nothing but a free place by default.",
+        default=Resources(),
+        examples=({"cpus": 1, "memory": "2Gi", "gpus": 0},),
     )
 
     def __post_init__(self) -> None:

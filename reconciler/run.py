@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from reconciler.fields import Scalar
+from reconciler.retries import Retries
+from reconciler.schedule import OnUnknown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,8 +69,29 @@ class Kind(StrEnum):
     RECURRENCE = "r"
     INITIAL = "i"
     DATA = "d"
+    BACKFILL = "b"
     MANUAL = "m"
     GAP = "g"
+
+
+class Gate(StrEnum):
+    """Which of the gates that a fire passes had the last word; ``due`` means that none stopped it.
+
+    In the order they are passed: ``status`` (Disabled, or its pipeline is), ``hold``, ``missed``
+    (late, and the missed policy decided), ``overlap``, ``limit`` (max_active_runs). ``asked`` is a
+    fire by hand or of a backfill, ``first`` the one immediate run of a new schedule, ``restore``
+    what a restored workspace cannot know about.
+    """
+
+    DUE = "due"
+    FIRST = "first"
+    ASKED = "asked"
+    STATUS = "status"
+    HOLD = "hold"
+    MISSED = "missed"
+    OVERLAP = "overlap"
+    LIMIT = "limit"
+    RESTORE = "restore"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +100,8 @@ class Fire:
 
     ``occurrence_key`` is unique within the schedule and carries no revision, so no edit can make
     an occurrence fire twice: ``r:2026-03-08T07:30:00Z`` recurrence and cron, ``i:`` initial,
-    ``d:<watch>:<change_seq>`` one changed file, ``m:<token>`` manual, ``g:<from>/<to>`` a gap.
+    ``d:<watch>:<change_seq>`` one changed file, ``b:<backfill>:<due>`` one of a backfill,
+    ``m:<token>`` manual, ``g:<from>/<to>`` a gap. ``gate`` says what decided.
     ``due_at`` and ``decided_at`` are instants in microseconds; ``count`` is the number of
     occurrences the row stands for, above 1 only for a gap.
     """
@@ -91,6 +116,7 @@ class Fire:
     run_id: str | None = None
     count: int = 1
     facts: Mapping[str, Scalar] | None = None
+    gate: Gate = Gate.DUE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +125,10 @@ class Run:
 
     Times are instants in microseconds. ``facts`` are what the fire knew about its cause, for data
     fires the datastore, path, size and kind of change.
+
+    It is not started before ``not_before``. A failed run that is run anew is another run with the
+    same key: ``number`` counts them from 1, and ``retry_of`` is the first one's id. ``start_by``
+    and ``finish_by`` are the instants after which somebody is told that it is late.
     """
 
     id: str
@@ -117,11 +147,23 @@ class Run:
     ended_at: int | None = None
     cancel_requested: str | None = None
     facts: Mapping[str, Scalar] | None = None
+    number: int = 1
+    retry_of: str | None = None
+    not_before: int | None = None
+    retries: Retries | None = None
+    on_unknown: OnUnknown = OnUnknown.FAIL
+    pool: str | None = None
+    start_by: int | None = None
+    finish_by: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try at one step of one run. ``number`` counts from 1; times are instants."""
+    """One try at one step of one run. ``number`` counts from 1; times are instants.
+
+    ``node`` names the place it was started on (see ``workspace.records.Session``): only a runner
+    there can find out about it.
+    """
 
     run_id: str
     step: str
@@ -132,6 +174,7 @@ class Attempt:
     created_at: int = 0
     started_at: int | None = None
     ended_at: int | None = None
+    node: str = ""
 
     @property
     def over(self) -> bool:
@@ -159,12 +202,19 @@ class Progress:
     reason: str = ""
 
 
+# How often one step is started again where its outcome was unknown.
+RELAUNCHES = 3
+
+
 def progress(run: Run, pipeline: Pipeline, attempts: Sequence[Attempt], now: int) -> Progress:
     """Decide how ``run`` moves on, from nothing but what is known about its attempts.
 
     A step may start once all it depends on have finished. A failed step is retried as its
-    ``retries`` say. A step that failed for good stops the run and the steps still running, unless
-    ``continue_on_step_failure`` is set: then only the steps that depend on it are left out.
+    ``retries`` say. An attempt whose outcome is unknown counts as the run's ``on_unknown`` says: as
+    failed, as something to start again (``RELAUNCHES`` times at most, then as failed), or as
+    unfinished until somebody cancels the run. A step that failed for good stops the run and the
+    steps still running, unless ``continue_on_step_failure`` is set: then only the steps that depend
+    on it are left out.
     """
     last = {attempt.step: attempt for attempt in sorted(attempts, key=lambda a: a.number)}
     live = tuple(attempt for attempt in last.values() if not attempt.over)
@@ -176,12 +226,20 @@ def progress(run: Run, pipeline: Pipeline, attempts: Sequence[Attempt], now: int
             return Progress(outcome=RunState.CANCELED, reason=run.cancel_requested)
         return Progress(outcome=RunState.FINISHED)
     retries = {
-        name: _retry_at(step, last[name]) for step in pipeline.steps if (name := step.name) in last
+        step.name: _retry_at(step, last[step.name], run, attempts)
+        for step in pipeline.steps
+        if step.name in last
     }
+    puzzles = run.on_unknown is OnUnknown.WAIT and any(
+        attempt.state is AttemptState.UNKNOWN for attempt in last.values()
+    )
     dead = [
         name
         for name, attempt in last.items()
-        if attempt.over and name not in finished and retries[name] is None
+        if attempt.over
+        and name not in finished
+        and retries[name] is None
+        and not (puzzles and attempt.state is AttemptState.UNKNOWN)
     ]
     if dead and not run.continue_on_step_failure:
         return Progress(cancel=live) if live else _failed(last, dead)
@@ -193,19 +251,24 @@ def progress(run: Run, pipeline: Pipeline, attempts: Sequence[Attempt], now: int
     waiting = [(name, at) for name, at in retries.items() if at is not None]
     start += [(name, last[name].number + 1) for name, at in waiting if at <= now]
     wake_at = min((at for _, at in waiting if at > now), default=None)
-    if start or live or wake_at is not None:
+    if start or live or wake_at is not None or puzzles:
         return Progress(start=tuple(start), wake_at=wake_at)
     return _failed(last, dead) if dead else Progress(outcome=RunState.FINISHED)
 
 
-def _retry_at(step: Step, attempt: Attempt) -> int | None:
-    """When ``attempt`` is followed by another one, as an instant; None for never."""
-    if attempt.state is not AttemptState.FAILED or step.retries is None:
+def _retry_at(step: Step, last: Attempt, run: Run, attempts: Sequence[Attempt]) -> int | None:
+    """When the step's ``last`` attempt is followed by another, as an instant; None for never."""
+    ended = last.ended_at or last.created_at
+    tries = [attempt for attempt in attempts if attempt.step == step.name]
+    if last.state is AttemptState.UNKNOWN and run.on_unknown is OnUnknown.RELAUNCH:
+        unknown = sum(attempt.state is AttemptState.UNKNOWN for attempt in tries)
+        return ended if unknown <= RELAUNCHES else None
+    if last.state is not AttemptState.FAILED or step.retries is None:
         return None
-    if attempt.number > step.retries.max:
+    failed = sum(attempt.state is AttemptState.FAILED for attempt in tries)
+    if failed > step.retries.max:
         return None
-    ended = attempt.ended_at or attempt.created_at
-    return ended + int(step.retries.wait(attempt.number).total_seconds() * 1_000_000)
+    return ended + step.retries.wait(failed) // timedelta(microseconds=1)
 
 
 def _failed(last: Mapping[str, Attempt], dead: Sequence[str]) -> Progress:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from reconciler.errors import InvalidValue
 from reconciler.fields import NAME_PATTERN, Scalar, field
+from reconciler.retries import Retries
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +78,30 @@ class Missed(StrEnum):
     SKIP = "skip"
 
 
+class WallGap(StrEnum):
+    """What becomes of a wall clock time that a clock change skips."""
+
+    SHIFT = "shift"
+    SKIP = "skip"
+    END = "end"
+
+
+class WallOverlap(StrEnum):
+    """What becomes of a wall clock time that a clock change shows twice."""
+
+    FIRST = "first"
+    SECOND = "second"
+    BOTH = "both"
+
+
+class OnUnknown(StrEnum):
+    """What a run does about a step that was started and whose outcome cannot be known."""
+
+    FAIL = "fail"
+    RELAUNCH = "relaunch"
+    WAIT = "wait"
+
+
 # The interval limits of the Logic Apps recurrence engine, which Azure ML's wording follows.
 INTERVAL_LIMITS = {
     Frequency.MINUTE: 72_000,
@@ -86,6 +111,25 @@ INTERVAL_LIMITS = {
     Frequency.MONTH: 16,
 }
 _TIME_OF_DAY = re.compile(r"([0-9]{1,2}):([0-9]{2})")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dst:
+    """What a rule on the wall clock does on the days when the clock changes.
+
+    The defaults are those of Azure ML: what is skipped is due later by the gap, what is shown
+    twice is due once.
+    """
+
+    gap: WallGap = field(
+        "A time that does not exist that day: shift fires later by the gap (02:30 at 03:30), end "
+        "fires at the end of the gap (03:00), skip leaves it out.",
+        default=WallGap.SHIFT,
+    )
+    overlap: WallOverlap = field(
+        "A time that exists twice that day: fire the first time, the second, or both.",
+        default=WallOverlap.FIRST,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,6 +211,11 @@ class Recurrence:
         "Without a start_time: run once at once on creation, or wait for the first slot.",
         default=FirstRun.IMMEDIATE,
     )
+    dst: Dst = field(
+        "What it does on the days when the clock changes.",
+        default=Dst(),
+        examples=({"gap": "skip", "overlap": "first"},),
+    )
 
     def __post_init__(self) -> None:
         """Bring lists into their one order and refuse what contradicts itself."""
@@ -196,6 +245,9 @@ class Recurrence:
         yield from _window_faults(self.start_time, self.end_time)
         if self.include_start and self.start_time is None:
             yield ("include_start",), "include_start needs a start_time."
+        if self.dst != Dst() and self.frequency in {Frequency.MINUTE, Frequency.HOUR}:
+            text = f"frequency {self.frequency} is elapsed time: no clock change moves it."
+            yield ("dst",), f"{text} Remove dst."
 
     def _misplaced(self) -> Iterator[Fault]:
         by_time = self.frequency in {Frequency.DAY, Frequency.WEEK} or bool(self.month_days)
@@ -269,6 +321,11 @@ class Cron:
         "The last moment a fire may be due, inclusive, as wall clock in time_zone.",
         default=None,
         examples=("2026-12-31T23:59:59",),
+    )
+    dst: Dst = field(
+        "What it does on the days when the clock changes.",
+        default=Dst(),
+        examples=({"gap": "skip", "overlap": "first"},),
     )
 
     def __post_init__(self) -> None:
@@ -366,6 +423,33 @@ class Datastore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deadline:
+    """How long after it was due a run should have started or finished; later, an alert says so.
+
+    Raises:
+        InvalidValue: it would be over before it began.
+    """
+
+    start: timedelta | None = field(
+        "Alert when the run has not started so long after it was due.",
+        default=None,
+        examples=("10m",),
+    )
+    finish: timedelta | None = field(
+        "Alert when the run is not over so long after it was due.", default=None, examples=("2h",)
+    )
+
+    def __post_init__(self) -> None:
+        """Refuse a deadline of no length, and an end before the start."""
+        for name in ("start", "finish"):
+            span = getattr(self, name)
+            if span is not None and not span:
+                raise InvalidValue([((name,), f"{name} must be longer than 0s")])
+        if self.start is not None and self.finish is not None and self.finish < self.start:
+            raise InvalidValue([(("finish",), "finish must not be before start")])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """When a pipeline runs, with which parameters, under which experiment.
 
@@ -439,6 +523,41 @@ class Schedule:
         minimum=1,
         maximum=10_000,
     )
+    jitter: timedelta | None = field(
+        "Spread the starts over so long after each due time, by a hash of the schedule and that "
+        "time; the nominal time stays the fire's name, and the next one is never passed.",
+        default=None,
+        examples=("5m",),
+    )
+    retries: Retries | None = field(
+        "How often a failed run is run anew, whole; not at all by default.",
+        default=None,
+        examples=({"max": 2, "backoff": "5m"},),
+    )
+    on_unknown: OnUnknown = field(
+        "What a run does about a step whose outcome cannot be known: fail, relaunch the step, or "
+        "wait for an operator to cancel the run.",
+        default=OnUnknown.FAIL,
+    )
+    pause_after_failures: int | None = field(
+        "After so many failed runs in a row the schedule is held until somebody releases it.",
+        default=None,
+        minimum=1,
+        maximum=1_000,
+        examples=(5,),
+    )
+    pool: str | None = field(
+        "Runs take a place in this pool of the workspace; `reconciler pool` says how many it has.",
+        default=None,
+        pattern=NAME_PATTERN,
+        hint="start with a letter or digit, then letters, digits, - and _",
+        examples=("warehouse",),
+    )
+    deadline: Deadline | None = field(
+        "When somebody is to be told that a run is late.",
+        default=None,
+        examples=({"start": "10m", "finish": "2h"},),
+    )
     tags: Mapping[str, str] = field("Labels for people and tools.", default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -450,6 +569,9 @@ class Schedule:
             object.__setattr__(self, "overlap", Overlap.ALLOW if data else Overlap.SKIP)
         if self.renamed_from == self.name:
             raise InvalidValue([(("renamed_from",), "renamed_from is its own name; remove it")])
+        if data and self.jitter is not None:
+            text = "jitter spreads the clock's fires; remove it from datastore_change"
+            raise InvalidValue([(("jitter",), text)])
         if data and self.overlap in {Overlap.SKIP, Overlap.QUEUE_ONE}:
             text = (
                 f"overlap: {self.overlap} would drop changed files; "

@@ -3,7 +3,8 @@ from datetime import timedelta
 import pytest
 
 from reconciler.clock import SECOND
-from reconciler.pipeline import Pipeline, Retries, Step
+from reconciler.pipeline import Pipeline, Step
+from reconciler.retries import Retries
 from reconciler.run import Attempt, AttemptState, Progress, Run, RunState, progress
 
 NOW = 1_000 * SECOND

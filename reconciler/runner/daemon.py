@@ -56,8 +56,12 @@ class Daemon:
         datastore: Callable[[str], DatastoreReader],
         max_steps: int,
         drain: int,
+        node: str = "",
+        patience: int = 60 * SECOND,
     ) -> None:
         self._ledger = ledger
+        self._node = node
+        self._patience = patience
         self._executor = executor
         self._drain = drain
         self._poked, self._poker = socket.socketpair()
@@ -88,9 +92,9 @@ class Daemon:
     def run(self) -> None:
         """Become the runner, standing by while there is another one, and run until stopped."""
         host, pid = socket.gethostname(), os.getpid()
-        if self._ledger.begin_session(host=host, pid=pid, wait=False) is None:
+        if self._ledger.begin_session(host=host, pid=pid, node=self._node) is None:
             log.warning("another runner is active on this workspace; standing by")
-            self._ledger.begin_session(host=host, pid=pid, wait=True)
+            self._ledger.begin_session(host=host, pid=pid, node=self._node, wait=True)
         log.info("runner started, pid %s", pid)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
@@ -119,6 +123,7 @@ class Daemon:
             back = duration_text(timedelta(seconds=(self._latest - now) // SECOND))
             log.warning("the clock went back by %s; what was decided stays decided", back)
         self._latest = now
+        self._ledger.take_over(self._patience)
         self._observer.observe(now)
         self._ticker.tick()
         underway = reap(self._ledger, self._executor, now)

@@ -8,7 +8,6 @@ nothing.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -61,7 +60,7 @@ class Launcher:
         free = max(0, self._max_steps - underway.live) if begin else 0
         # A run that only waits for its retry takes no room from another.
         room = free - sum(len(step.start) for step in steps.values())
-        started = self._start_waiting(underway, now, max(0, room)) if begin else []
+        started = self._start_waiting(now, max(0, room)) if begin else []
         runs = [*underway.runs, *started]
         if not runs:
             return None
@@ -81,48 +80,53 @@ class Launcher:
             for run_id, step in steps.items()
             if step.outcome is not None
         ]
+        recorded: set[str] = set()
         if attempts or ends:
             with self._ledger.transaction() as tx:
-                tx.record_attempts(attempts)
-                tx.finish_runs(ends, now)
+                recorded = tx.record_attempts(attempts)
+                ended = set(tx.finish_runs(ends, now))
+            ends = [end for end in ends if end[0] in ended]
         for run_id, outcome, reason in ends:
             said = f"{outcome}: {reason}" if reason else outcome
             log.info(
                 "run %s of %s is %s", run_id, by_id[run_id].schedule_name or "a pipeline", said
             )
         self._cancel(steps.values())
+        failed_at_once = len(launches) < len(attempts)
+        launches = [launch for launch in launches if launch.id in recorded]
         if launches:
             self._executor.submit(launches)
             self._submitted |= {launch.id: now for launch in launches}
-        failed_at_once = len(launches) < len(attempts)
         if ends or failed_at_once:
             return now
         return min((s.wake_at for s in steps.values() if s.wake_at is not None), default=None)
 
-    def _start_waiting(self, underway: Underway, now: int, room: int) -> list[Run]:
+    def _start_waiting(self, now: int, room: int) -> list[Run]:
         """Move ``room`` waiting runs, as their schedules' overlap policies let them, to Running."""
-        waiting = self._ledger.waiting_runs(room)
-        if not waiting:
+        if not self._ledger.waits(now):
             return []
         with self._ledger.transaction() as tx:
+            waiting = tx.waiting_runs(now, room)
             canceled = [run for run in waiting if run.cancel_requested is not None]
             ends = [(run.id, RunState.CANCELED, run.cancel_requested or "") for run in canceled]
             tx.finish_runs(ends, now)
             rest = [run for run in waiting if run.cancel_requested is None]
-            chosen = self._may_start(tx, rest, underway)[:room]
-            tx.start_runs([run.id for run in chosen], now)
-        return [replace(run, state=RunState.RUNNING, started_at=now) for run in chosen]
+            chosen = self._may_start(tx, rest)[:room]
+            started = set(tx.start_runs([run.id for run in chosen], now))
+        return [
+            replace(run, state=RunState.RUNNING, started_at=now)
+            for run in chosen
+            if run.id in started
+        ]
 
-    def _may_start(
-        self, tx: LedgerTransaction, waiting: list[Run], underway: Underway
-    ) -> list[Run]:
-        running = Counter(run.schedule_id for run in underway.runs)
+    def _may_start(self, tx: LedgerTransaction, waiting: list[Run]) -> list[Run]:
         queues: dict[str | None, list[Run]] = {}
         for run in waiting:
             # Whoever asked for a run by hand has seen the others.
             manual = run.occurrence_key.startswith(Kind.MANUAL)
             queues.setdefault(None if manual else run.schedule_id, []).append(run)
         schedules = tx.schedules({id_ for id_ in queues if id_ is not None})
+        unfinished = tx.unfinished(schedules)
         chosen = queues.pop(None, [])
         for id_, queue in queues.items():
             try:
@@ -130,7 +134,8 @@ class Launcher:
             except ReconcilerError as error:
                 self._alert(f"the waiting runs of schedule {id_}", error)
                 continue
-            count = startable(policy.overlap, policy.max_active_runs, running[id_], len(queue))
+            running = len(unfinished[str(id_)].running)
+            count = startable(policy.overlap, policy.max_active_runs, running, len(queue))
             chosen += queue[:count]
         return sorted(chosen, key=lambda run: (run.created_at, run.due_at))
 

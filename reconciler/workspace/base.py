@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from reconciler.run import Attempt, Fire, Run, RunState
     from reconciler.schedule import Status
     from reconciler.workspace.records import (
+        Alert,
         ApplyRecord,
         Arming,
         Arrival,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
         Owner,
         OwnerRecord,
         Poll,
+        Pool,
         Provenance,
         PublishedPipeline,
         RegisteredDatastore,
@@ -376,16 +378,56 @@ class LedgerTransaction(Protocol):
         """
         ...
 
-    def start_runs(self, run_ids: Sequence[str], now: int) -> None:
-        """Move waiting runs to Running under this session's fence."""
+    def waiting_runs(self, now: int, each: int | None = None) -> list[Run]:
+        """Claim runs NotStarted whose ``not_before`` has come, oldest first.
+
+        With ``each``: at most so many of each schedule's own, so many of each schedule's by hand,
+        and all that are to be canceled. Nobody else can start a run of their schedules before the
+        transaction ends; schedules that another runner has claimed are left out.
+        """
         ...
 
-    def finish_runs(self, ends: Sequence[tuple[str, RunState, str]], now: int) -> None:
-        """Move runs to a final state, with the reason; waiting runs may be ended too."""
+    def pools(self, names: Iterable[str]) -> dict[str, Pool]:
+        """Claim pools until the transaction ends; one that is not defined is left out."""
         ...
 
-    def record_attempts(self, attempts: Sequence[Attempt]) -> None:
-        """Insert attempts or replace what is known of them."""
+    def start_runs(self, run_ids: Sequence[str], now: int) -> list[str]:
+        """Move waiting runs to Running under this session's fence; returns those that moved."""
+        ...
+
+    def finish_runs(self, ends: Sequence[tuple[str, RunState, str]], now: int) -> list[str]:
+        """Move runs to a final state, with the reason; returns those that moved.
+
+        That is this session's Running runs, and anybody's waiting ones.
+        """
+        ...
+
+    def insert_runs(self, runs: Sequence[Run]) -> None:
+        """Insert runs that have no fire of their own; one whose id exists is left alone."""
+        ...
+
+    def count_failures(self, schedule_ids: Iterable[str]) -> dict[str, int]:
+        """Count one more failed run in a row for each schedule; returns how many there are now."""
+        ...
+
+    def clear_failures(self, schedule_ids: Iterable[str]) -> None:
+        """Begin to count failed runs in a row from none."""
+        ...
+
+    def pause(self, schedule_id: str, hold: Hold) -> bool:
+        """Hold a schedule that is not held, and count its failures from none; False where it is."""
+        ...
+
+    def alert(self, alerts: Sequence[Alert]) -> list[Alert]:
+        """Record alerts; returns those that were new."""
+        ...
+
+    def record_attempts(self, attempts: Sequence[Attempt]) -> set[str]:
+        """Insert attempts or replace what is known of them, as far as this session has their run.
+
+        One without a node gets this session's. Returns the ids of those that were recorded: no
+        other may be submitted.
+        """
         ...
 
 
@@ -396,13 +438,42 @@ class Ledger(Protocol):
         """Give the workspace's present instant."""
         ...
 
-    def begin_session(self, *, host: str, pid: int, wait: bool) -> Session | None:
-        """Become the runner and take over what earlier sessions left unfinished.
+    def begin_session(
+        self, *, host: str, pid: int, node: str = "", wait: bool = False
+    ) -> Session | None:
+        """Become a runner.
 
-        SQLite allows one runner at a time: with ``wait`` this blocks until the present one is gone,
-        without it returns None. The right is held by an operating system lock, so a killed runner
-        is gone at once.
+        SQLite allows one at a time: with ``wait`` this blocks until the present one is gone,
+        without it returns None. PostgreSQL allows any number. The right is a lock that the
+        operating system or the database takes back the moment its holder is gone.
         """
+        ...
+
+    def take_over(self, patience: int) -> list[str]:
+        """End the sessions that are gone and take the runs they left Running; returns those.
+
+        Runs of this session's own node are taken at once: their programs can be asked. Those of
+        another node are taken when its session has been gone for ``patience`` microseconds and no
+        session of that node has begun since: then nobody can ask their programs any more.
+        """
+        ...
+
+    def disowned(self, since: int) -> list[str]:
+        """Name the attempts of this node that another runner gave up after ``since``.
+
+        Their programs may be running yet, for nobody.
+        """
+        ...
+
+    def listen(self) -> int | None:
+        """Give a file descriptor that becomes readable when others wrote; None where there is none.
+
+        It is a hint: whoever polls learns the same.
+        """
+        ...
+
+    def heard(self) -> None:
+        """Empty that descriptor."""
         ...
 
     def end_session(self) -> None:
@@ -413,13 +484,14 @@ class Ledger(Protocol):
         """Begin writing as the current session.
 
         Raises:
+            SessionLost: the session has been ended by another runner: begin a new one.
             WorkspaceBusy: somebody else writes for too long.
             WorkspaceFull: no space is left; nothing was written.
         """
         ...
 
     def next_wake(self) -> int | None:
-        """The earliest next_due, hold end or next_poll, as an instant; None when nothing waits."""
+        """The earliest next_due, hold end, next_poll or future not_before; None without any."""
         ...
 
     def datastores(self) -> dict[str, RegisteredDatastore]:
@@ -427,27 +499,38 @@ class Ledger(Protocol):
         ...
 
     def due_watches(self, now: int) -> list[Watch]:
-        """Watches with at least one active schedule whose ``next_poll`` has come."""
+        """Claim watches with at least one active schedule whose ``next_poll`` has come.
+
+        A watch stays with the session that claimed it first, for as long as that lives.
+        """
         ...
 
     def snapshot(self, watch_id: int) -> dict[bytes, FileFacts]:
         """Read what a watch last knew of its directory."""
         ...
 
-    def waiting_runs(self, each: int | None = None) -> list[Run]:
-        """Runs NotStarted, oldest first.
+    def waiting_runs(self) -> list[Run]:
+        """Runs NotStarted, oldest first."""
+        ...
 
-        With ``each``: at most so many of each schedule's own, so many of each schedule's by hand,
-        and all that are to be canceled.
-        """
+    def waits(self, now: int) -> bool:
+        """Tell whether some run waits that may be started now, or is to be canceled."""
         ...
 
     def running_runs(self) -> list[Run]:
-        """Runs Running, oldest first."""
+        """Runs Running of this session, oldest first; without a session, everybody's."""
         ...
 
     def attempts(self, run_ids: Iterable[str]) -> dict[str, list[Attempt]]:
         """Attempts by run, in the order they were made; a run without any is left out."""
+        ...
+
+    def fire(self, schedule_id: str, occurrence_key: str) -> Fire | None:
+        """Read the decision about one occurrence."""
+        ...
+
+    def fires_between(self, schedule_id: str, after: int, until: int) -> list[Fire]:
+        """List decisions whose due time, or gap, touches the half-open interval, oldest first."""
         ...
 
     def runs(
@@ -478,6 +561,26 @@ class Ledger(Protocol):
 
     def watches(self) -> list[Watch]:
         """List all watches that have an active schedule."""
+        ...
+
+    def overdue(self, now: int) -> list[Run]:
+        """Unfinished runs past their ``start_by`` (not started) or ``finish_by``."""
+        ...
+
+    def alerts(self, schedule_id: str | None = None, limit: int = 50) -> list[Alert]:
+        """List alerts, newest first."""
+        ...
+
+    def pools(self) -> list[Pool]:
+        """List pools by name, with the places in use."""
+        ...
+
+    def set_pool(self, name: str, slots: int | None) -> None:
+        """Define a pool or change its places; None removes it.
+
+        Raises:
+            NotFound: one that is to be removed is not there.
+        """
         ...
 
     def submit_run(self, run: Run) -> None:

@@ -26,6 +26,8 @@ from reconciler.live import (
 from reconciler.schedule import Status
 
 __all__ = [
+    "Alarm",
+    "Alert",
     "Applied",
     "ApplyRecord",
     "Arming",
@@ -49,6 +51,7 @@ __all__ = [
     "OwnerRecord",
     "Pin",
     "Poll",
+    "Pool",
     "Provenance",
     "PublishedPipeline",
     "RegisteredDatastore",
@@ -311,7 +314,43 @@ class Arrival:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One runner's right to write; ``fence`` grows with each, and an older one writes nothing."""
+    """One runner's right to write; ``fence`` grows with each, and one that is over writes nothing.
+
+    ``node`` names the place whose programs it can see: the host and the folder of its attempts.
+    """
 
     id: str
     fence: int
+    node: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pool:
+    """Places that runs of different schedules share; ``used`` counts the runs Running in it."""
+
+    name: str
+    slots: int
+    used: int = 0
+
+
+class Alarm(StrEnum):
+    """What an alert is about."""
+
+    LATE_START = "late_start"
+    LATE_FINISH = "late_finish"
+    PAUSED = "paused"
+    BREAKER = "breaker"
+    DEGRADED = "degraded"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something that somebody should know, told once: ``key`` is unique in the workspace."""
+
+    key: str
+    alarm: Alarm
+    at: int
+    text: str
+    schedule_id: str | None = None
+    run_id: str | None = None

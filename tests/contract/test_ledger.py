@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler.clock import HOUR, MINUTE
-from reconciler.errors import NotFound, WorkspaceError
+from reconciler.errors import NotFound
 from reconciler.run import AttemptState, Decision, RunState
 from reconciler.schedule import Status
 from reconciler.workspace.records import DueTimer, Unfinished
@@ -195,7 +195,8 @@ def test_the_first_waiting_runs_of_each_schedule_and_all_canceled_ones_can_be_re
         write.request_cancel(["a3"], "by ann")
 
     def read(each):
-        return [one.id for one in ledger.waiting_runs(each)]
+        with ledger.transaction() as write:
+            return [one.id for one in write.waiting_runs(NOW, each)]
 
     assert read(1) == ["a1", "b1", "a3", "free", "m1"]
     assert read(0) == ["a3"]
@@ -243,6 +244,8 @@ def test_unfinished_runs_are_counted_by_schedule(runner):
 def test_attempts_are_replaced_by_what_is_newly_known(runner):
     a_run(runner)
     a_run(runner, "run-2")
+    with runner.transaction() as write:
+        write.start_runs(["run-1"], NOW)
     first = attempt(state=AttemptState.RUNNING, started_at=NOW)
     ended = attempt(
         state=AttemptState.FAILED, reason="exit code 3", exit_code=3, started_at=NOW, ended_at=NOW
@@ -254,9 +257,12 @@ def test_attempts_are_replaced_by_what_is_newly_known(runner):
     assert runner.attempts(["run-1", "run-2"]) == {"run-1": [ended, second]}
 
 
-def test_an_attempt_needs_its_run(runner):
-    with pytest.raises(WorkspaceError), runner.transaction() as write:
-        write.record_attempts([attempt("nobody")])
+def test_an_attempt_needs_its_run_under_way(runner):
+    a_run(runner, "waiting")
+    with runner.transaction() as write:
+        assert write.record_attempts([attempt("nobody"), attempt("waiting")]) == set()
+        write.start_runs(["waiting"], NOW)
+        assert write.record_attempts([attempt("waiting")]) == {attempt("waiting").id}
 
 
 def test_a_cancel_is_asked_for_once_and_only_of_runs_that_are_not_over(runner):

@@ -150,6 +150,8 @@ def test_a_new_session_finds_what_the_last_one_left(workspaces, runner):
     runner.end_session()
     successor = workspaces.open().ledger
     successor.begin_session(host="there", pid=2, wait=False)
+    assert successor.take_over(0) == ["run-1"]
+    assert successor.take_over(0) == []
     (found,) = successor.running_runs()
     assert list(successor.attempts([found.id])) == ["run-1"]
     with successor.transaction() as write:

@@ -20,7 +20,8 @@ from reconciler.manifest.project import (
 )
 from reconciler.manifest.shape import OneOf, Partial, Record, record_of
 from reconciler.manifest.terms import IgnoreDrift, Limits, OnMissing
-from reconciler.pipeline import Parameter, ParameterType, Pipeline, Retries, Step
+from reconciler.pipeline import Parameter, ParameterType, Pipeline, Step
+from reconciler.retries import Retries
 from reconciler.schedule import Datastore, DatastoreChange, Missed, Overlap, Schedule, Status
 from reconciler.trigger.compile import problems
 from tests.strategies import crons, recurrences

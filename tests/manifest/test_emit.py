@@ -12,7 +12,8 @@ from reconciler.errors import InvalidValue
 from reconciler.manifest.emit import from_data, to_data, to_yaml
 from reconciler.manifest.load import Document, load
 from reconciler.manifest.project import Project, load_project
-from reconciler.pipeline import Parameter, ParameterType, Pipeline, Retries, Step
+from reconciler.pipeline import Parameter, ParameterType, Pipeline, Step
+from reconciler.retries import Retries
 from reconciler.schedule import (
     Cron,
     Datastore,

@@ -8,9 +8,10 @@ from hypothesis import given
 from reconciler.errors import InvalidValue
 from reconciler.manifest.emit import to_data
 from reconciler.manifest.shape import record_of
-from reconciler.pipeline import Parameter, ParameterType, Pipeline, Retries, Step
+from reconciler.pipeline import Parameter, ParameterType, Pipeline, Step
 from reconciler.plan.change import FieldChange, Reason, Side
 from reconciler.plan.diff import field_changes, leave, settled
+from reconciler.retries import Retries
 from reconciler.schedule import (
     Cron,
     Datastore,

@@ -8,18 +8,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, insert, select, text, update
+from sqlalchemy import insert, select, text, update
 
-from reconciler.errors import NotFound, WorkspaceError
-from reconciler.run import Decision, Fire, Kind, RunState
+from reconciler.clock import parse_instant
+from reconciler.errors import NotFound, SessionLost, WorkspaceError
+from reconciler.run import Decision, Fire, Gate, RunState
 from reconciler.schedule import Status
-from reconciler.workspace.records import Session, Watch, WatchState
+from reconciler.workspace.records import Pool, Session, Watch, WatchState
 from reconciler.workspace.sql import queries, rows, statements
 from reconciler.workspace.sql.connection import driver
-from reconciler.workspace.sql.ledger_transaction import SqlLedgerTransaction
+from reconciler.workspace.sql.ledger_transaction import POOLS, SqlLedgerTransaction
 from reconciler.workspace.sql.lock import RunnerLock
 from reconciler.workspace.sql.tables import (
     UNFINISHED,
+    alerts,
     attempts,
     cursors,
     fires,
@@ -37,32 +39,18 @@ if TYPE_CHECKING:
 
     from reconciler.clock import Clock
     from reconciler.run import Attempt, Run
-    from reconciler.workspace.records import FileFacts, Poll, RegisteredDatastore
+    from reconciler.workspace.records import Alert, FileFacts, Poll, RegisteredDatastore
     from reconciler.workspace.sql.connection import Database
 
 _RUN = tuple(runs.c[name] for name in rows.RUN_FIELDS)
 _ATTEMPT = tuple(attempts.c[name] for name in rows.ATTEMPT_FIELDS)
 _FIRE = tuple(fires.c[name] for name in rows.FIRE_FIELDS)
+_ALERT = tuple(alerts.c[name] for name in rows.ALERT_FIELDS)
+_SET_POOL = """
+INSERT INTO pools (name, slots) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET slots = excluded.slots
+"""
 _POLL = tuple(polls.c[name] for name in rows.POLL_FIELDS)
-
-# Where each waiting run stands among its schedule's. Thousands may wait for a few places.
-_QUEUE = (
-    select(
-        runs.c.seq,
-        runs.c.cancel_requested,
-        func.row_number()
-        .over(
-            partition_by=[
-                runs.c.schedule_id,
-                runs.c.occurrence_key.startswith(Kind.MANUAL.value + ":"),
-            ],
-            order_by=runs.c.seq,
-        )
-        .label("place"),
-    )
-    .where(text(UNFINISHED), runs.c.state == RunState.NOT_STARTED.value)
-    .subquery()
-)
 
 # The first timer that no hold stands before; then the first whose hold has an end; then the first
 # data schedule that will be behind its watch when its hold ends; then the first poll. CROSS JOIN
@@ -85,7 +73,41 @@ SELECT min(instant) FROM (
   SELECT next_poll FROM watches WHERE EXISTS (
     SELECT 1 FROM cursors JOIN schedules ON schedules.id = schedule_id
     WHERE watch_id = watches.id AND status = 'Active')
+  UNION ALL
+  SELECT not_before FROM runs WHERE state IN ('NotStarted', 'Running') AND not_before > :now
 ) AS wakes
+"""
+_WAITS = """
+SELECT 1 FROM runs
+WHERE state IN ('NotStarted', 'Running') AND state = 'NotStarted'
+  AND (not_before IS NULL OR not_before <= ? OR cancel_requested IS NOT NULL)
+LIMIT 1
+"""
+
+
+# What other sessions left: those that have not ended, and runs of theirs.
+_LEFT = """
+SELECT 1 FROM sessions WHERE ended_at IS NULL AND fence <> :fence
+UNION ALL
+SELECT 1 FROM runs WHERE state IN ('NotStarted', 'Running') AND state = 'Running'
+  AND fence <> :fence
+LIMIT 1
+"""
+# Whoever holds the lock is alone: all others are gone.
+_END_OTHERS = "UPDATE sessions SET ended_at = :now WHERE ended_at IS NULL AND fence <> :fence"
+_TAKE_OVER = """
+UPDATE runs SET fence = :fence
+WHERE state IN ('NotStarted', 'Running') AND state = 'Running' AND fence <> :fence AND fence IN (
+  SELECT fence FROM sessions AS past WHERE ended_at IS NOT NULL AND (node = :node
+    OR (ended_at <= :gone AND NOT EXISTS (
+      SELECT 1 FROM sessions AS present
+      WHERE present.node = past.node AND present.ended_at IS NULL))))
+RETURNING id
+"""
+_DISOWNED = """
+SELECT run_id, step, number FROM attempts JOIN sessions USING (fence)
+WHERE attempts.node = ? AND attempts.state = 'Unknown' AND attempts.ended_at >= ?
+  AND sessions.node <> attempts.node
 """
 
 
@@ -103,8 +125,10 @@ class SqlLedger:
         """Give the present instant; SQLite has no better clock than the machine's."""
         return self._clock.now()
 
-    def begin_session(self, *, host: str, pid: int, wait: bool) -> Session | None:
-        """Become the runner and take over what earlier sessions left unfinished.
+    def begin_session(
+        self, *, host: str, pid: int, node: str = "", wait: bool = False
+    ) -> Session | None:
+        """Become the runner.
 
         With ``wait`` this blocks until the present runner is gone, or a signal handler raises.
 
@@ -127,18 +151,53 @@ class SqlLedger:
                         pid=pid,
                         boot_id=_boot_id(),
                         started_at=self._clock.now(),
+                        node=node,
                     )
                 ).scalar_one()
-                connection.execute(
-                    update(runs)
-                    .where(text(UNFINISHED), runs.c.state == RunState.RUNNING.value)
-                    .values(fence=fence)
-                )
         except BaseException:
             self._lock.release()
             raise
-        self._session = Session(id=session_id, fence=fence)
+        self._session = Session(id=session_id, fence=fence, node=node)
         return self._session
+
+    def take_over(self, patience: int) -> list[str]:
+        """End the sessions that are gone and take the runs they left Running; returns those.
+
+        Runs of this session's own node are taken at once: their programs can be asked. Those of
+        another node are taken when its session has been gone for ``patience`` microseconds and no
+        session of that node has begun since: then nobody can ask their programs any more.
+
+        Raises:
+            WorkspaceError: no session was begun.
+        """
+        session = self._session
+        if session is None:
+            raise WorkspaceError("only a runner takes over: begin a session first")
+        asked = {"fence": session.fence, "node": session.node}
+        with self._database.reading() as connection:
+            if driver(connection).execute(_LEFT, asked).fetchone() is None:
+                return []
+        now = self.now()
+        with self._database.writing() as connection:
+            raw = driver(connection)
+            raw.execute(_END_OTHERS, asked | {"now": now})
+            taken = raw.execute(_TAKE_OVER, asked | {"gone": now - patience})
+            return [run_id for (run_id,) in taken]
+
+    def disowned(self, since: int) -> list[str]:
+        """Name the attempts of this node that another runner gave up after ``since``."""
+        if self._session is None:
+            return []
+        with self._database.reading() as connection:
+            found = driver(connection).execute(_DISOWNED, (self._session.node, since))
+            return [f"{run_id}/{step}/{number}" for run_id, step, number in found]
+
+    def listen(self) -> int | None:
+        """Give no descriptor: SQLite tells nobody."""
+        return None
+
+    def heard(self) -> None:
+        """Do nothing."""
 
     def end_session(self) -> None:
         """Give the right back; without a session this does nothing."""
@@ -160,28 +219,28 @@ class SqlLedger:
         """Begin writing as the current session; without one, runs and attempts do not move.
 
         Raises:
-            WorkspaceError: another runner has taken over.
+            SessionLost: another runner has taken over.
             WorkspaceBusy: somebody else writes for too long.
             WorkspaceFull: no space is left; nothing was written.
         """
-        fence = self._session.fence if self._session else None
+        session = self._session
         with self._database.writing() as connection:
             raw = driver(connection)
-            if fence is not None:
+            if session is not None:
                 # Nobody else can begin a session before this transaction ends.
                 (newest,) = raw.execute("SELECT max(fence) FROM sessions").fetchone()
-                if newest != fence:
-                    raise WorkspaceError("another runner has taken over; this one may not write")
+                if newest != session.fence:
+                    raise SessionLost("another runner has taken over; this one may not write")
             transaction = SqlLedgerTransaction(
-                connection, raw, self._clock.now(), fence, self._experiments
+                connection, raw, self._clock.now(), session, self._experiments
             )
             yield transaction
         self._experiments |= transaction.new_experiments
 
     def next_wake(self) -> int | None:
-        """The earliest next_due, hold end or next_poll, as an instant; None when nothing waits."""
+        """The earliest next_due, hold end, next_poll or future not_before; None without any."""
         with self._database.reading() as connection:
-            return connection.execute(text(_NEXT_WAKE)).scalar()
+            return connection.execute(text(_NEXT_WAKE), {"now": self.now()}).scalar()
 
     def datastores(self) -> dict[str, RegisteredDatastore]:
         """Read all registered datastores by name."""
@@ -205,26 +264,19 @@ class SqlLedger:
             )
             return {row[0]: rows.file(row) for row in found}
 
-    def waiting_runs(self, each: int | None = None) -> list[Run]:
-        """Runs NotStarted, oldest first.
+    def waiting_runs(self) -> list[Run]:
+        """Runs NotStarted, oldest first."""
+        return self._unfinished(RunState.NOT_STARTED)
 
-        With ``each``: at most so many of each schedule's own, so many of each schedule's by hand,
-        and all that are to be canceled.
-        """
-        if each is None:
-            return self._unfinished(RunState.NOT_STARTED)
-        return self._unfinished(
-            RunState.NOT_STARTED,
-            runs.c.seq.in_(
-                select(_QUEUE.c.seq).where(
-                    (_QUEUE.c.place <= each) | _QUEUE.c.cancel_requested.is_not(None)
-                )
-            ),
-        )
+    def waits(self, now: int) -> bool:
+        """Tell whether some run waits that may be started now, or is to be canceled."""
+        with self._database.reading() as connection:
+            return driver(connection).execute(_WAITS, (now,)).fetchone() is not None
 
     def running_runs(self) -> list[Run]:
-        """Runs Running, oldest first."""
-        return self._unfinished(RunState.RUNNING)
+        """Runs Running of this session, oldest first; without a session, everybody's."""
+        mine = () if self._session is None else (runs.c.fence == self._session.fence,)
+        return self._unfinished(RunState.RUNNING, *mine)
 
     def attempts(self, run_ids: Iterable[str]) -> dict[str, list[Attempt]]:
         """Attempts by run, in the order they were made; a run without any is left out."""
@@ -251,7 +303,7 @@ class SqlLedger:
         if schedule_id is not None:
             # Every run of a schedule has a fire, and fires lie together by schedule.
             ids = select(fires.c.run_id).where(fires.c.schedule_id == schedule_id)
-            query = query.where(runs.c.id.in_(ids))
+            query = query.where(runs.c.id.in_(ids) | runs.c.retry_of.in_(ids))
         if states:
             query = query.where(runs.c.state.in_([state.value for state in states]))
         with self._database.reading() as connection:
@@ -278,6 +330,32 @@ class SqlLedger:
             raise NotFound(f"several runs begin with '{prefix}': {ids}")
         return found[0]
 
+    def fire(self, schedule_id: str, occurrence_key: str) -> Fire | None:
+        """Read the decision about one occurrence."""
+        same = fires.c.schedule_id == schedule_id, fires.c.occurrence_key == occurrence_key
+        with self._database.reading() as connection:
+            found = connection.execute(select(*_FIRE).where(*same)).first()
+            return None if found is None else rows.fire(found)
+
+    def fires_between(self, schedule_id: str, after: int, until: int) -> list[Fire]:
+        """List decisions whose due time, or gap, touches the half-open interval, oldest first.
+
+        A gap's row is dated by its first occurrence, and its last stands in its key alone.
+        """
+        gap = fires.c.decision == Decision.GAP.value
+        query = (
+            select(*_FIRE)
+            .where(
+                fires.c.schedule_id == schedule_id,
+                fires.c.due_at <= until,
+                gap | (fires.c.due_at > after),
+            )
+            .order_by(fires.c.due_at, fires.c.occurrence_key)
+        )
+        with self._database.reading() as connection:
+            found = map(rows.fire, connection.execute(query))
+            return [fire for fire in found if fire.due_at > after or _last_of(fire) > after]
+
     def fires(self, schedule_id: str, limit: int = 50) -> list[Fire]:
         """List a schedule's decisions, newest due first."""
         newest = fires.c.due_at.desc(), fires.c.decided_at.desc(), fires.c.occurrence_key.desc()
@@ -296,6 +374,41 @@ class SqlLedger:
         )
         with self._database.reading() as connection:
             return list(map(rows.poll, connection.execute(query)))
+
+    def overdue(self, now: int) -> list[Run]:
+        """Unfinished runs past their ``start_by`` (not started) or ``finish_by``."""
+        waiting = runs.c.state == RunState.NOT_STARTED.value
+        late = (waiting & (runs.c.start_by < now)) | (runs.c.finish_by < now)
+        query = select(*_RUN).where(text(UNFINISHED), late).order_by(runs.c.seq + 0)
+        with self._database.reading() as connection:
+            return list(map(rows.run, connection.execute(query)))
+
+    def alerts(self, schedule_id: str | None = None, limit: int = 50) -> list[Alert]:
+        """List alerts, newest first."""
+        query = select(*_ALERT).order_by(alerts.c.at.desc(), alerts.c.key).limit(limit)
+        if schedule_id is not None:
+            query = query.where(alerts.c.schedule_id == schedule_id)
+        with self._database.reading() as connection:
+            return list(map(rows.alert, connection.execute(query)))
+
+    def pools(self) -> list[Pool]:
+        """List pools by name, with the places in use."""
+        with self._database.reading() as connection:
+            found = driver(connection).execute(POOLS)
+            return [Pool(name=name, slots=slots, used=used) for name, slots, used in found]
+
+    def set_pool(self, name: str, slots: int | None) -> None:
+        """Define a pool or change its places; None removes it.
+
+        Raises:
+            NotFound: one that is to be removed is not there.
+        """
+        with self._database.writing() as connection:
+            raw = driver(connection)
+            if slots is not None:
+                raw.execute(_SET_POOL, (name, slots))
+            elif raw.execute("DELETE FROM pools WHERE name = ?", (name,)).rowcount == 0:
+                raise NotFound(f"no pool '{name}'; `reconciler pool` lists them")
 
     def submit_run(self, run: Run) -> None:
         """Record a manual run: its fire (if it belongs to a schedule) and the run, once.
@@ -321,6 +434,7 @@ class SqlLedger:
                 revision=schedule.revision,
                 run_id=run.id,
                 facts=run.facts,
+                gate=Gate.ASKED,
             )
             transaction.record_fires([fire], [run])
 
@@ -361,6 +475,12 @@ class SqlLedger:
         )
         with self._database.reading() as connection:
             return list(map(rows.run, connection.execute(query)))
+
+
+def _last_of(fire: Fire) -> int:
+    """Give the last due instant that a gap by the clock stands for; any other's own."""
+    last = fire.occurrence_key.rpartition("/")[2]
+    return parse_instant(last) if last.endswith("Z") else fire.due_at
 
 
 def _boot_id() -> str:

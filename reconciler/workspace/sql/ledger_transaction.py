@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
@@ -11,7 +12,7 @@ from sqlalchemy import delete, insert, select, update
 from reconciler.errors import WorkspaceError
 from reconciler.run import RunState
 from reconciler.schedule import Status
-from reconciler.workspace.records import Arrival, DueTimer, Unfinished, WatchState
+from reconciler.workspace.records import Arrival, DueTimer, Pool, Unfinished, WatchState
 from reconciler.workspace.sql import queries, rows
 from reconciler.workspace.sql.tables import (
     UNFINISHED,
@@ -29,13 +30,16 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from reconciler.live import Hold
     from reconciler.run import Attempt, Fire, Run
     from reconciler.workspace.records import (
+        Alert,
         FileFacts,
         LoggedChange,
         Poll,
         PublishedPipeline,
         RegisteredSchedule,
+        Session,
         TimerMove,
     )
 
@@ -81,20 +85,51 @@ WHERE {UNFINISHED} AND schedule_id IN (SELECT value FROM json_each(?)) ORDER BY 
 _START = """
 UPDATE runs SET state = 'Running', started_at = ?, fence = ? WHERE id = ? AND state = 'NotStarted'
 """
-_FINISH = f"""
-UPDATE runs SET state = ?, reason = ?, ended_at = ?, fence = ? WHERE id = ? AND {UNFINISHED}
+_FINISH = """
+UPDATE runs SET state = ?, reason = ?, ended_at = ?, fence = ?
+WHERE id = ? AND (state = 'NotStarted' OR state = 'Running' AND fence = ?)
+"""
+_RUN = ", ".join(f"runs.{name}" for name in rows.RUN_FIELDS)
+# Thousands may wait for a few places; where each stands among its schedule's is counted by hand
+# and by the clock apart.
+_WAITING = f"""
+SELECT {_RUN} FROM runs JOIN (
+  SELECT seq AS number_of, row_number() OVER (
+    PARTITION BY schedule_id, occurrence_key LIKE 'm:%' ORDER BY seq) AS place
+  FROM runs WHERE {UNFINISHED} AND state = 'NotStarted'
+    AND (not_before IS NULL OR not_before <= :now OR cancel_requested IS NOT NULL)
+) AS queue ON queue.number_of = runs.seq
+WHERE CAST(:each AS INTEGER) IS NULL OR place <= :each OR cancel_requested IS NOT NULL
+ORDER BY runs.seq
+"""  # noqa: S608  (constants)
+POOLS = f"""
+SELECT name, slots, (
+  SELECT count(*) FROM runs WHERE {UNFINISHED} AND state = 'Running' AND pool = pools.name)
+FROM pools ORDER BY name
 """  # noqa: S608  (a constant)
+_POOLS = POOLS.replace("ORDER", "WHERE name IN (SELECT value FROM json_each(:names)) ORDER")
+_STREAK = """
+INSERT INTO streaks (schedule_id, failed) VALUES (?, 1)
+ON CONFLICT (schedule_id) DO UPDATE SET failed = streaks.failed + 1 RETURNING failed
+"""
+_CLEAR = "DELETE FROM streaks WHERE schedule_id IN (SELECT value FROM json_each(:ids))"
+_PAUSE = """
+INSERT INTO holds (schedule_id, who, why, since, until, catchup) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT (schedule_id) DO NOTHING
+"""
+_ALERT = _into("alerts", rows.ALERT_FIELDS, "ON CONFLICT (key) DO NOTHING")
 _CANCEL = f"""
 UPDATE runs SET cancel_requested = coalesce(cancel_requested, ?) WHERE id = ? AND {UNFINISHED}
 """  # noqa: S608  (a constant)
-_ATTEMPT = _into(
-    "attempts",
-    (*rows.ATTEMPT_FIELDS, "fence"),
-    """ON CONFLICT (run_id, step, number) DO UPDATE SET
+_ATTEMPT = f"""
+INSERT INTO attempts ({", ".join(rows.ATTEMPT_FIELDS)}, fence)
+SELECT {", ".join("?" * (len(rows.ATTEMPT_FIELDS) + 1))}
+WHERE EXISTS (SELECT 1 FROM runs WHERE id = ? AND state = 'Running' AND fence = ?)
+ON CONFLICT (run_id, step, number) DO UPDATE SET
     state = excluded.state, reason = excluded.reason, exit_code = excluded.exit_code,
     created_at = excluded.created_at, started_at = excluded.started_at,
-    ended_at = excluded.ended_at, fence = excluded.fence""",
-)
+    ended_at = excluded.ended_at, fence = excluded.fence
+"""  # noqa: S608  (constants)
 _FILE = _into(
     "files",
     ("watch_id", "name", "size", "mtime_ns", "inode"),
@@ -107,7 +142,7 @@ _CHANGE = _into("changes", [column.name for column in changes.c])
 class SqlLedgerTransaction:
     """A :class:`~reconciler.workspace.base.LedgerTransaction`: one SQL transaction.
 
-    ``fence`` is None where no session was begun; ``known_experiments`` are names that certainly
+    ``session`` is None where no session was begun; ``known_experiments`` are names that certainly
     exist, ``new_experiments`` those that this transaction makes sure of.
     """
 
@@ -116,13 +151,13 @@ class SqlLedgerTransaction:
         connection: Connection,
         raw: sqlite3.Connection,
         now: int,
-        fence: int | None,
+        session: Session | None,
         known_experiments: set[str],
     ) -> None:
         self._connection = connection
         self._raw = raw
         self._now = now
-        self._fence = fence
+        self._session = session
         self._known_experiments = known_experiments
         self.new_experiments: set[str] = set()
 
@@ -310,30 +345,80 @@ class SqlLedgerTransaction:
                 self._raw.execute(_FILE, rows.file_values(change.watch_id, change.file))
         return True
 
-    def start_runs(self, run_ids: Sequence[str], now: int) -> None:
-        """Move waiting runs to Running under this session's fence."""
-        fence = self._own_fence()
-        self._raw.executemany(_START, [(now, fence, run_id) for run_id in run_ids])
+    def waiting_runs(self, now: int, each: int | None = None) -> list[Run]:
+        """Claim runs NotStarted whose ``not_before`` has come, oldest first.
 
-    def finish_runs(self, ends: Sequence[tuple[str, RunState, str]], now: int) -> None:
-        """Move runs to a final state, with the reason; waiting runs may be ended too."""
-        fence = self._own_fence()
-        self._raw.executemany(
-            _FINISH,
-            [(state.value, rows.plain(reason), now, fence, run) for run, state, reason in ends],
-        )
+        With ``each``: at most so many of each schedule's own, so many of each schedule's by hand,
+        and all that are to be canceled.
+        """
+        found = self._raw.execute(_WAITING, {"now": now, "each": each})
+        return [rows.run(row) for row in found]
 
-    def record_attempts(self, attempts: Sequence[Attempt]) -> None:
-        """Insert attempts or replace what is known of them."""
+    def pools(self, names: Iterable[str]) -> dict[str, Pool]:
+        """Claim pools until the transaction ends; one that is not defined is left out."""
+        found = self._raw.execute(_POOLS, {"names": queries.among(names)})
+        return {name: Pool(name=name, slots=slots, used=used) for name, slots, used in found}
+
+    def start_runs(self, run_ids: Sequence[str], now: int) -> list[str]:
+        """Move waiting runs to Running under this session's fence; returns those that moved."""
         fence = self._own_fence()
-        self._raw.executemany(
-            _ATTEMPT, [(*rows.attempt_values(attempt), fence) for attempt in attempts]
-        )
+        return [
+            run_id for run_id in run_ids if self._raw.execute(_START, (now, fence, run_id)).rowcount
+        ]
+
+    def finish_runs(self, ends: Sequence[tuple[str, RunState, str]], now: int) -> list[str]:
+        """Move runs to a final state, with the reason; returns those that moved.
+
+        That is this session's Running runs, and anybody's waiting ones.
+        """
+        fence = self._own_fence()
+        return [
+            run
+            for run, state, reason in ends
+            if self._raw.execute(
+                _FINISH, (state.value, rows.plain(reason), now, fence, run, fence)
+            ).rowcount
+        ]
+
+    def record_attempts(self, attempts: Sequence[Attempt]) -> set[str]:
+        """Insert attempts or replace what is known of them, as far as this session has their run.
+
+        One without a node gets this session's. Returns the ids of those that were recorded.
+        """
+        fence, node = self._own_fence(), self._session.node if self._session else ""
+        recorded = set()
+        for attempt in attempts:
+            values = rows.attempt_values(replace(attempt, node=attempt.node or node))
+            if self._raw.execute(_ATTEMPT, (*values, fence, attempt.run_id, fence)).rowcount:
+                recorded.add(attempt.id)
+        return recorded
+
+    def count_failures(self, schedule_ids: Iterable[str]) -> dict[str, int]:
+        """Count one more failed run in a row for each schedule; returns how many there are now."""
+        return {id_: self._raw.execute(_STREAK, (id_,)).fetchone()[0] for id_ in schedule_ids}
+
+    def clear_failures(self, schedule_ids: Iterable[str]) -> None:
+        """Begin to count failed runs in a row from none."""
+        self._raw.execute(_CLEAR, {"ids": queries.among(schedule_ids)})
+
+    def pause(self, schedule_id: str, hold: Hold) -> bool:
+        """Hold a schedule that is not held, and count its failures from none; False where it is."""
+        values = (schedule_id, hold.who, rows.plain(hold.why), hold.since, hold.until)
+        self.clear_failures([schedule_id])
+        return bool(self._raw.execute(_PAUSE, (*values, hold.catchup.value)).rowcount)
+
+    def alert(self, alerts: Sequence[Alert]) -> list[Alert]:
+        """Record alerts; returns those that were new."""
+        return [
+            alert
+            for alert in alerts
+            if self._raw.execute(_ALERT, rows.alert_values(alert)).rowcount
+        ]
 
     def _own_fence(self) -> int:
-        if self._fence is None:
+        if self._session is None:
             raise WorkspaceError("only a runner moves runs: begin a session first")
-        return self._fence
+        return self._session.fence
 
     def _insert_fires(self, fires: Sequence[Fire]) -> list[Fire]:
         values = [rows.fire_values(fire) for fire in fires]

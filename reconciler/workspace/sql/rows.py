@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
+from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from reconciler.run import Attempt, AttemptState, Decision, Fire, Run, RunState
-from reconciler.schedule import Missed, Status
+from reconciler.retries import Retries
+from reconciler.run import Attempt, AttemptState, Decision, Fire, Gate, Run, RunState
+from reconciler.schedule import Missed, OnUnknown, Status
 from reconciler.workspace.records import (
+    Alarm,
+    Alert,
     Applied,
     ApplyRecord,
     Declaration,
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
 FIRE_FIELDS = tuple(f.name for f in fields(Fire))
 RUN_FIELDS = tuple(f.name for f in fields(Run))
 ATTEMPT_FIELDS = tuple(f.name for f in fields(Attempt))
+ALERT_FIELDS = tuple(f.name for f in fields(Alert))
 POLL_FIELDS = tuple(f.name for f in fields(Poll))
 DECLARATION_FIELDS = tuple(f.name for f in fields(Declaration))
 APPLY_COLUMNS = (
@@ -281,6 +286,7 @@ def fire_values(fire: Fire) -> tuple[Any, ...]:
         fire.run_id,
         fire.count,
         None if fire.facts is None else _encode(fire.facts),
+        fire.gate.value,
     )
 
 
@@ -288,6 +294,7 @@ def fire(row: Sequence[Any]) -> Fire:
     """Read FIRE_FIELDS."""
     values = dict(zip(FIRE_FIELDS, row, strict=True))
     values["decision"] = Decision(values["decision"])
+    values["gate"] = Gate(values["gate"])
     values["facts"] = _mapping(values["facts"])
     return Fire(**values)
 
@@ -311,7 +318,26 @@ def run_values(run: Run) -> tuple[Any, ...]:
         run.ended_at,
         run.cancel_requested,
         None if run.facts is None else _encode(run.facts),
+        run.number,
+        run.retry_of,
+        run.not_before,
+        None if run.retries is None else _retries_text(run.retries),
+        run.on_unknown.value,
+        run.pool,
+        run.start_by,
+        run.finish_by,
     )
+
+
+def _retries_text(retries: Retries) -> str:
+    return _encode([retries.max, retries.backoff // timedelta(microseconds=1)])
+
+
+def _retries(text: str | None) -> Retries | None:
+    if text is None:
+        return None
+    most, backoff = json.loads(text)
+    return Retries(max=most, backoff=timedelta(microseconds=backoff))
 
 
 def run(row: Sequence[Any]) -> Run:
@@ -321,6 +347,8 @@ def run(row: Sequence[Any]) -> Run:
     values["parameters"] = _mapping(values["parameters"])
     values["facts"] = _mapping(values["facts"])
     values["continue_on_step_failure"] = bool(values["continue_on_step_failure"])
+    values["retries"] = _retries(values["retries"])
+    values["on_unknown"] = OnUnknown(values["on_unknown"])
     return Run(**values)
 
 
@@ -336,6 +364,7 @@ def attempt_values(attempt: Attempt) -> tuple[Any, ...]:
         attempt.created_at,
         attempt.started_at,
         attempt.ended_at,
+        attempt.node,
     )
 
 
@@ -385,6 +414,19 @@ def change(row: Sequence[Any]) -> LoggedChange:
     return LoggedChange(
         watch_id=row[0], seq=row[1], poll_seq=row[2], change=row[3], file=file(row[4:])
     )
+
+
+def alert_values(alert: Alert) -> tuple[Any, ...]:
+    """Spread an alert over ALERT_FIELDS."""
+    text = plain(alert.text)
+    return alert.key, alert.alarm.value, alert.at, text, alert.schedule_id, alert.run_id
+
+
+def alert(row: Sequence[Any]) -> Alert:
+    """Read ALERT_FIELDS."""
+    values = dict(zip(ALERT_FIELDS, row, strict=True))
+    values["alarm"] = Alarm(values["alarm"])
+    return Alert(**values)
 
 
 def json_text(value: Mapping[str, Any] | Sequence[Any]) -> str:

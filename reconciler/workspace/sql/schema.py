@@ -1,49 +1,37 @@
-"""Which schema a workspace has, asked with one statement and without Alembic."""
+"""Which schemas this program knows, told without Alembic."""
 
 from __future__ import annotations
 
-import sqlite3
-
-from reconciler.errors import SchemaMismatch, WorkspaceError
+from reconciler.errors import SchemaMismatch
 
 # Oldest first. A test holds this list and the files in migrations/versions together, so that
 # opening a workspace need not load Alembic.
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 HEAD = REVISIONS[-1]
 
 
-def known_revision(raw: sqlite3.Connection, path: str) -> str:
-    """Give the schema's revision.
+def known(revision: str, name: str) -> str:
+    """Give the ``revision`` of the workspace called ``name`` back.
 
     Raises:
         SchemaMismatch: a newer program wrote it.
-        WorkspaceError: it is not a workspace.
     """
-    try:
-        row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.OperationalError as error:
-        if raw.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
-            raise
-        raise WorkspaceError(f"{path} is a database but not a workspace") from error
-    revision = row and row[0]
     if revision not in REVISIONS:
         raise SchemaMismatch(
-            f"{path} has schema {revision}, which was written by a newer version of reconciler: "
+            f"{name} has schema {revision}, which was written by a newer version of reconciler: "
             "install that version"
         )
-    return str(revision)
+    return revision
 
 
-def check(raw: sqlite3.Connection, path: str) -> None:
+def check(revision: str, name: str) -> None:
     """Refuse a workspace that another version of this program wrote.
 
     Raises:
         SchemaMismatch: it is older and must be migrated, or newer.
-        WorkspaceError: it is not a workspace.
     """
-    revision = known_revision(raw, path)
-    if revision != HEAD:
+    if known(revision, name) != HEAD:
         raise SchemaMismatch(
-            f"{path} has schema {revision} and this program needs {HEAD}: "
+            f"{name} has schema {revision} and this program needs {HEAD}: "
             "run `reconciler workspace migrate`"
         )

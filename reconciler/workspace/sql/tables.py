@@ -274,6 +274,7 @@ sessions = Table(
     Column("boot_id", Text, nullable=False),
     Column("started_at", BigInteger, nullable=False),
     Column("ended_at", BigInteger),
+    Column("node", Text, nullable=False, server_default=""),
 )
 
 fires = Table(
@@ -289,6 +290,7 @@ fires = Table(
     Column("run_id", Text),
     Column("count", BigInteger, nullable=False),
     Column("facts", Text),
+    Column("gate", Text, nullable=False, server_default="due"),
     sqlite_with_rowid=False,
 )
 
@@ -313,6 +315,20 @@ runs = Table(
     Column("cancel_requested", Text),
     Column("facts", Text),
     Column("fence", BigInteger),
+    Column("number", Integer, nullable=False, server_default="1"),
+    Column("retry_of", Text),
+    Column("retries", Text),
+    Column("pool", Text),
+    Column("on_unknown", Text, nullable=False, server_default="fail"),
+    Column("not_before", BigInteger),
+    Column("start_by", BigInteger),
+    Column("finish_by", BigInteger),
+)
+Index(
+    "ix_runs_retry_of",
+    runs.c.retry_of,
+    sqlite_where=text("retry_of IS NOT NULL"),
+    postgresql_where=text("retry_of IS NOT NULL"),
 )
 # Millions of runs are over and a few are not: the index holds only those.
 Index(
@@ -335,7 +351,43 @@ attempts = Table(
     Column("started_at", BigInteger),
     Column("ended_at", BigInteger),
     Column("fence", BigInteger, nullable=False),
+    Column("node", Text, nullable=False, server_default=""),
     sqlite_with_rowid=False,
+)
+
+pools = Table(
+    "pools",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("slots", Integer, nullable=False),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("alarm", Text, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("schedule_id", Text),
+    Column("run_id", Text),
+    Index("ix_alerts_schedule_id_at", "schedule_id", "at"),
+)
+
+# How many runs of a schedule have failed in a row.
+streaks = Table(
+    "streaks",
+    metadata,
+    Column("schedule_id", Text, primary_key=True),
+    Column("failed", Integer, nullable=False),
+)
+
+# What concerns the workspace as a whole, such as its epoch.
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", Text, nullable=False),
 )
 
 watches = Table(
@@ -349,6 +401,7 @@ watches = Table(
     Column("change_seq", BigInteger, nullable=False),
     Column("next_poll", BigInteger, nullable=False),
     Column("failures", Integer, nullable=False),
+    Column("fence", BigInteger),
     UniqueConstraint("datastore", "path"),
 )
 
