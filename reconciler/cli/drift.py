@@ -9,7 +9,7 @@ import click
 
 from reconciler import __version__
 from reconciler.cli.say import document, utc
-from reconciler.cli.scope import Scope, output, scoped
+from reconciler.cli.scope import Scope, report, scoped
 from reconciler.clock import iso
 from reconciler.live import Owner
 from reconciler.plan.render import MOST, file_name, held_text, printable, shown
@@ -31,9 +31,9 @@ _COLOURS = {"~": "yellow", "-": "red"}
 @click.command("drift")
 @click.option("--write", is_flag=True, help="Edit the manifests so that they say what is live.")
 @click.option("--allow-dirty", is_flag=True, help="With --write: edit uncommitted files too.")
-@output
+@report
 @scoped
-def command(scope: Scope, *, as_json: bool, write: bool, allow_dirty: bool) -> int:
+def command(scope: Scope, *, form: str, write: bool, allow_dirty: bool) -> int:
     """Show what somebody changed in the workspace since the last apply. Never writes to it.
 
     Reads reconciler.yml, and manifests only with --write. Exits 0 without drift and 2 with it; with
@@ -59,14 +59,22 @@ def command(scope: Scope, *, as_json: bool, write: bool, allow_dirty: bool) -> i
         written = write_back(drift, live, source, project, allow_dirty=allow_dirty)
         for file, text in written.files.items():
             disk.put(Path(source.folder, file), text)
-    if as_json:
-        document(_data(drift, written))
-    else:
-        for line in _lines(drift, written):
-            click.echo(click.style(line, fg=_COLOURS.get(line[:1])))
+    _tell(drift, written, form)
     if written is not None:
         return DRIFT if written.left or drift.of(State.MISSING) else 0
     return DRIFT if drift.drifted else 0
+
+
+def _tell(drift: Drift, written: WriteBack | None, form: str) -> None:
+    if form == "json":
+        document(_data(drift, written))
+    elif form == "markdown":
+        from reconciler.cli.drift_markdown import drift_markdown  # noqa: PLC0415  (one form of many)
+
+        click.echo(drift_markdown(drift, written), nl=False)
+    else:
+        for line in _lines(drift, written):
+            click.echo(click.style(line, fg=_COLOURS.get(line[:1])))
 
 
 def _lines(drift: Drift, written: WriteBack | None) -> Iterator[str]:

@@ -10,7 +10,7 @@ import click
 from reconciler.cli.group import say_error
 from reconciler.cli.planned import show
 from reconciler.cli.say import clean, document, table, utc
-from reconciler.cli.scope import Scope, output, scoped
+from reconciler.cli.scope import Scope, report, scoped
 from reconciler.clock import iso
 from reconciler.errors import PlanFileError
 from reconciler.plan.codec import read_plan
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 FORMAT = "1.0"
 BROKEN = 1
 _LIMIT = 20
+_VALUE = 500
+_UNREADABLE = "its plan is of another version of this program, or was changed afterwards"
 
 
 @click.command("history")
@@ -33,9 +35,9 @@ _LIMIT = 20
     show_default=True,
     help="How many applies to list, the newest first.",
 )
-@output
+@report
 @scoped
-def command(scope: Scope, *, as_json: bool, number: int | None, limit: int) -> int:
+def command(scope: Scope, *, form: str, number: int | None, limit: int) -> int:
     """List the applies to the workspace, or show the plan that apply NUMBER carried out.
 
     The list is only appended to; exits 1 where a line was changed or taken out afterwards.
@@ -43,18 +45,25 @@ def command(scope: Scope, *, as_json: bool, number: int | None, limit: int) -> i
     reader = scope.address().reader()
     broken = reader.broken_chain()
     if number is not None:
-        _one(reader.apply_record(number), broken, as_json=as_json)
+        _one(reader.apply_record(number), broken, form)
     else:
-        _all(reader.applies(limit), broken, as_json=as_json)
+        _all(reader.applies(limit), broken, form)
     if broken is None:
         return 0
-    text = f"line {broken} of the history, or one before it, was changed after it was written"
-    say_error(f"{text}; do not trust it from there on", "warning")
+    say_error(_distrust(broken), "warning")
     return BROKEN
 
 
-def _all(records: tuple[ApplyRecord, ...], broken: int | None, *, as_json: bool) -> None:
-    if as_json:
+def _distrust(broken: int) -> str:
+    text = f"line {broken} of the history, or one before it, was changed after it was written"
+    return f"{text}; do not trust it from there on"
+
+
+def _all(records: tuple[ApplyRecord, ...], broken: int | None, form: str) -> None:
+    if form == "markdown":
+        _all_markdown(records, broken)
+        return
+    if form == "json":
         applies = [_data(record) for record in records]
         document({"format_version": FORMAT, "broken_at": broken, "applies": applies})
         return
@@ -75,10 +84,34 @@ def _all(records: tuple[ApplyRecord, ...], broken: int | None, *, as_json: bool)
     table(head, rows, "Nothing was applied yet.")
 
 
-def _one(record: ApplyRecord, broken: int | None, *, as_json: bool) -> None:
-    plan = _plan(record)
-    if as_json:
-        facts = {**_data(record), "plan": plan}
+def _all_markdown(records: tuple[ApplyRecord, ...], broken: int | None) -> None:
+    """Write the list as a table within what GitHub takes; the oldest applies are left out first."""
+    from reconciler.plan.markdown import LIMIT, cell  # noqa: PLC0415  (one form of many)
+
+    lines = [] if broken is None else [f"**Warning:** {_distrust(broken)}", ""]
+    lines += ["| Apply | When | Project | Commit | By | Outcome |", "|--:|--|--|--|--|--|"]
+    # As much is kept free as what is said at the end, and in place of no rows, may need.
+    room = LIMIT - len("\n".join(lines)) - _VALUE
+    for shown, record in enumerate(records):
+        commit = cell(record.commit[:12]) if record.commit else ""
+        by = ", ".join(cell(one) for one in dict.fromkeys((record.author, record.actor)) if one)
+        outcome = f"{record.outcome}: {cell(record.error or record.summary)}"
+        who = cell(str(record.owner))
+        row = f"| {record.id} | {utc(record.applied_at)} | {who} | {commit} | {by} | {outcome} |"
+        room -= len(row) + 1
+        if room < 0:
+            lines += ["", f"and {len(records) - shown} older"]
+            break
+        lines.append(row)
+    click.echo("\n".join(lines) if records else "Nothing was applied yet.")
+
+
+def _one(record: ApplyRecord, broken: int | None, form: str) -> None:
+    if form == "markdown":
+        _one_markdown(record, broken)
+        return
+    if form == "json":
+        facts = {**_data(record), "plan": _plan(record)}
         document({"format_version": FORMAT, "broken_at": broken, "apply": facts})
         return
     author = f", by {record.author}" if record.author else ""
@@ -91,8 +124,30 @@ def _one(record: ApplyRecord, broken: int | None, *, as_json: bool) -> None:
     try:
         show(read_plan(record.plan, f"the plan of apply {record.id}"))
     except PlanFileError:
-        reason = "its plan is of another version of this program, or was changed afterwards"
-        click.echo(clean(f"{record.summary} ({reason})"))
+        click.echo(clean(f"{record.summary} ({_UNREADABLE})"))
+
+
+def _one_markdown(record: ApplyRecord, broken: int | None) -> None:
+    from reconciler.plan.markdown import code, cut, plan_markdown  # noqa: PLC0415  (one form of many)
+
+    def said(text: str) -> str:
+        return code(cut(text, _VALUE))
+
+    author = f", by {said(record.author)}" if record.author else ""
+    commit = f"commit {said(record.commit[:12])}{author}" if record.commit else "no commit"
+    lines = [f"### Apply {record.id} of {commit}", ""]
+    if broken is not None:
+        lines += [f"**Warning:** {_distrust(broken)}", ""]
+    lines.append(f"{record.outcome} {utc(record.applied_at)} by {said(record.actor or 'unknown')}")
+    if record.outcome is Outcome.FAILED:
+        lines += ["", f"**Nothing was written:** {said(record.error)}"]
+    told = "\n".join(lines)
+    try:
+        plan = read_plan(record.plan, f"the plan of apply {record.id}")
+    except PlanFileError:
+        click.echo(f"{told}\n\n{said(record.summary)} ({_UNREADABLE})")
+    else:
+        click.echo(plan_markdown(plan, record=told), nl=False)
 
 
 def _plan(record: ApplyRecord) -> Any:  # noqa: ANN401  (plain data)

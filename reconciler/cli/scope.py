@@ -182,6 +182,16 @@ output = click.option(
 )
 
 
+report = click.option(
+    "--output",
+    "form",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, or for an issue or a pull request.",
+)
+
+
 def kind_and_name(words: tuple[str, ...], kinds: tuple[str, ...]) -> tuple[str, str]:
     """Read ``[KIND] NAME``; the first kind is meant where none is given.
 

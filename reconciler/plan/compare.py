@@ -113,7 +113,7 @@ def _desired(change: Change, other: Change) -> dict[str, object]:
 
 
 def _version(change: Change, other: Change) -> Plain:
-    """Name the version bound to; where it stays, the other plan knows what it is called."""
+    """Name the version bound to; where it stays, the other plan may know what it is called."""
     mine, others = (
         next((f for f in one.fields if f.path.endswith("version")), None) for one in (change, other)
     )
@@ -121,6 +121,8 @@ def _version(change: Change, other: Change) -> Plain:
         return mine.new
     if others is not None and change.fingerprint == other.fingerprint:
         return others.old
+    if others is not None and change.pipeline_id == other.pipeline_id is not None:
+        return others.new
     return change.pipeline_id
 
 

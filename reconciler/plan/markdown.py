@@ -47,46 +47,51 @@ _LEFT_OUT = {
     _COUNTS: "All but the counts is left out.",
 }
 _WHOLE = "The whole plan is what `reconciler plan` prints, and the artifact of this job."
-_VALUE = 100
+_RECORDED = "The whole plan is what `reconciler history` prints with the number of the apply."
+VALUE = 100
 _NAME = 255
 # So many lines are listed, and so many changes unfolded from the start.
-_SOME = 10
+SOME = 10
 _FIELDS = 3
 _FORMERLY = {Action.RENAME: "formerly", Action.ADOPT: "until now of"}
 _FENCE = re.compile("`+")
 
 
-class _Told(NamedTuple):
-    """One change: its group, its row of the table and, where asked for, its details."""
+class _Comment(NamedTuple):
+    """What is told, with its approval digest, the rows of its table, and what stands above it."""
 
-    group: tuple[str, str]
-    row: str
-    details: str
+    plan: Plan
+    digest: str
+    rows: list[str]
+    record: str
 
 
-def plan_markdown(plan: Plan, limit: int = LIMIT) -> str:
+def plan_markdown(plan: Plan, limit: int = LIMIT, record: str = "") -> str:
     """Write the plan as a comment of at most ``limit`` characters; the same plan, the same text.
 
     Where it is too long it degrades in steps and says so, there and as ``level`` in its first
-    line: 0 is whole.
+    line: 0 is whole. ``record`` is markdown about an apply that carried it out; it stands in place
+    of the hidden first line, and then nothing is said of how to apply it.
     """
-    digest = approval_digest(plan)
     rows = [_row(change) for change in plan.changes]
+    comment = _Comment(plan, approval_digest(plan), rows, record)
     # The table of a very large plan does not fit alone: no details are made for it.
     folded = sum(map(len, rows)) > limit
     text = ""
     for level in LEVELS[_FOLDED if folded else 0 :]:
-        text = _written(plan, digest, rows, level, limit)
+        text = _written(comment, level, limit)
         if len(text) <= limit:
             return text
     return text[:limit]
 
 
-def _written(plan: Plan, digest: str, rows: list[str], level: int, limit: int) -> str:
-    top = [_marker(plan, digest, level), "", *_head(plan), *_guards(plan, level)]
+def _written(comment: _Comment, level: int, limit: int) -> str:
+    plan, digest, rows, record = comment
+    first = record or _marker(plan, digest, level)
+    top = [first, "", *_head(plan), *_guards(plan, level)]
     table = _table(plan, rows, level)
-    rest = [*_sections(plan, level), *_foot(plan, digest, level)]
-    longest = limit if level == 0 else _VALUE
+    rest = [*_sections(plan, level), *_foot(comment, level)]
+    longest = limit if level == 0 else VALUE
     room = limit - len("\n".join([*top, *table, *rest]))
     details = _details(plan, longest, room if level == _FEWER else None) if level < _FOLDED else []
     return "\n".join([*top, *table, *details, *rest]) + "\n"
@@ -115,7 +120,7 @@ def _head(plan: Plan) -> Iterator[str]:
     yield f"**{plan.summary}** {totals(plan)}".rstrip()
     yield ""
     commit = f"commit {code(plan.commit[:12])}" if plan.commit else "not committed to Git"
-    dirty = f" with {_number(plan.dirty, 'uncommitted file')}" if plan.dirty else ""
+    dirty = f" with {counted(plan.dirty, 'uncommitted file')}" if plan.dirty else ""
     yield f"Workspace {code(plan.workspace[:_NAME])}, {commit}{dirty}."
     yield ""
 
@@ -123,23 +128,23 @@ def _head(plan: Plan) -> Iterator[str]:
 def _guards(plan: Plan, level: int) -> Iterator[str]:
     if level == _COUNTS and plan.guards:
         ids = sorted({guard.id[:_NAME] for guard in plan.guards})
-        names = ", ".join(map(code, ids[:_SOME])) + (", ..." if len(ids) > _SOME else "")
-        yield from (f"**Blocked** by {_number(plan.guards, 'guard')}: {names}", "")
+        names = ", ".join(map(code, ids[:SOME])) + (", ..." if len(ids) > SOME else "")
+        yield from (f"**Blocked** by {counted(plan.guards, 'guard')}: {names}", "")
     elif plan.guards:
         yield from _listed([_blocked(guard, level) for guard in plan.guards], level)
 
 
 def _blocked(guard: Guard, level: int) -> str:
-    message = guard.message if level == 0 else _cut(guard.message, 5 * _VALUE)
-    says_how = not guard.allowable or f"--allow {guard.id}" in message
+    message = guard.message if level == 0 else cut(guard.message, 5 * VALUE)
+    says_how = not guard.allowable or " add --" in message
     lift = "" if says_how else f"; {code(f'--allow {guard.id}')} lifts it"
     return f"- **Blocked** by {code(guard.id)}: {code(message)}{lift}"
 
 
 def _listed(lines: list[str], level: int) -> Iterator[str]:
-    yield from lines if level < _FEWER else lines[:_SOME]
-    if level >= _FEWER and len(lines) > _SOME:
-        yield f"- and {len(lines) - _SOME} more"
+    yield from lines if level < _FEWER else lines[:SOME]
+    if level >= _FEWER and len(lines) > SOME:
+        yield f"- and {len(lines) - SOME} more"
     yield ""
 
 
@@ -153,7 +158,7 @@ def _table(plan: Plan, rows: list[str], level: int) -> list[str]:
         counts = Counter((c.kind.value, c.action, _folder(c.file)) for c in plan.changes)
         head = ["| Change | Kind | Folder | Objects |", "|--|--|--|--:|"]
         lines = [
-            f"| {_sign(action)} | {kind} | {_cell(folder)} | {count} |"
+            f"| {_sign(action)} | {kind} | {cell(folder)} | {count} |"
             for (kind, action, folder), count in sorted(counts.items())
         ]
     else:
@@ -177,7 +182,7 @@ def _folder(file: str | None) -> str:
 def _row(change: Change) -> str:
     cells = [
         _sign(change.action),
-        f"{change.kind.value} {_cell(change.name)}",
+        f"{change.kind.value} {cell(change.name)}",
         _why(change),
         rate(change),
         _soonest(change),
@@ -200,7 +205,7 @@ def _why(change: Change) -> str:
     """Say why, and of an edit in Git which fields it is."""
     words = _FORMERLY.get(change.action)
     if words is not None:
-        return f"{words} {_cell(change.formerly or 'no project')}"
+        return f"{words} {cell(change.formerly or 'no project')}"
     if change.cause is not Cause.EDITED:
         return because(change) or change.cause.value
     edited = _fields(field for field in change.fields if field.side is not Side.LIVE)
@@ -211,17 +216,18 @@ def _why(change: Change) -> str:
 
 def _fields(fields: Iterable[FieldChange]) -> str:
     names = list(dict.fromkeys(field.path.rpartition(".")[2] for field in fields))
-    return ", ".join([*map(_cell, names[:_FIELDS]), *(["..."] if len(names) > _FIELDS else [])])
+    return ", ".join([*map(cell, names[:_FIELDS]), *(["..."] if len(names) > _FIELDS else [])])
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """Write a text of somebody else's as code within a cell of a table."""
     # A pipe would end the cell even within code, and escaping it depends on what stands before it.
-    return code(_cut(text, _NAME).replace("|", "¦"))
+    return code(cut(text, _NAME).replace("|", "¦"))
 
 
 def _details(plan: Plan, longest: int, room: int | None) -> list[str]:
     """Write the details of the changes, within ``room`` of the smallest groups only."""
-    few = len(plan.changes) <= _SOME
+    few = len(plan.changes) <= SOME
     blocks = [(_group(change), _block(change, longest, few=few)) for change in plan.changes]
     if room is None:
         return [block for _, block in blocks]
@@ -242,13 +248,21 @@ def _group(change: Change) -> tuple[str, str]:
 
 def _block(change: Change, longest: int, *, few: bool) -> str:
     head = f"{change.action.symbol} {change.action.value} {change.kind.value}"
+    place = f"{change.file}:{change.line or 1}" if change.file else ""
+    return diff_block(head, change.name, place, list(_diff(change, longest)), few=few)
+
+
+def diff_block(head: str, name: str, place: str, lines: list[str], *, few: bool) -> str:
+    """Write the lines of a diff, folded under a line of their own unless there are ``few`` such.
+
+    ``name`` and ``place`` may be somebody else's; ``place`` may be empty.
+    """
     opening = "<details open>" if few else "<details>"
-    place = f" {_raw(f'{change.file}:{change.line or 1}')}" if change.file else ""
-    lines = list(_diff(change, longest))
+    where = f" {_raw(place)}" if place else ""
     fence = "`" * max(3, 1 + _ticks("\n".join(lines)))
     return "\n".join(
         [
-            f"{opening}<summary>{html.escape(head)} {_raw(change.name)}{place}</summary>",
+            f"{opening}<summary>{html.escape(head)} {_raw(name)}{where}</summary>",
             "",
             f"{fence}diff",
             *lines,
@@ -264,7 +278,7 @@ def _diff(change: Change, longest: int) -> Iterator[str]:
     """Write the lines of a diff; GitHub colours them by the sign that they start with."""
     yield f"! {because(change) or change.cause.value}"
     for note in change.notes:
-        yield f"! {printable(_cut(note, longest))}"
+        yield f"! {printable(cut(note, longest))}"
     for path, value in created(change):
         yield f"+ {path}: {shown(value, longest)}"
     for field in change.fields:
@@ -278,12 +292,12 @@ def _diff(change: Change, longest: int) -> Iterator[str]:
 
 
 def _sections(plan: Plan, level: int) -> Iterator[str]:
-    longest = LIMIT if level == 0 else _VALUE
+    longest = LIMIT if level == 0 else VALUE
     for title, what, lines in (
         ("Left alone", "differences", (left_alone(one, longest) for one in plan.suppressed)),
         ("Held; an apply leaves them so", "schedules", map(held_text, plan.held)),
     ):
-        items = [f"- {code(_cut(line, 5 * longest))}" for line in lines if level < _COUNTS]
+        items = [f"- {code(cut(line, 5 * longest))}" for line in lines if level < _COUNTS]
         count = len(plan.suppressed) if what == "differences" else len(plan.held)
         if items:
             yield from (f"#### {title}", "", *_listed(items, level))
@@ -291,21 +305,37 @@ def _sections(plan: Plan, level: int) -> Iterator[str]:
             yield from (f"{title}: {count} {what}", "")
 
 
-def _foot(plan: Plan, digest: str, level: int) -> Iterator[str]:
+def _foot(comment: _Comment, level: int) -> Iterator[str]:
     if level in _LEFT_OUT:
-        yield from (f"**{_LEFT_OUT[level]}** {_WHOLE}", "")
-    if plan.changes:
-        target = plan.owner.target[:_NAME]
-        yield f"Approval digest {code(digest)}"
-        command = code(f"reconciler apply --target {target} --approve {digest}")
-        yield f"Apply exactly this with {command}"
+        yield from (f"**{_LEFT_OUT[level]}** {_RECORDED if comment.record else _WHOLE}", "")
+    if comment.plan.changes:
+        yield f"Approval digest {code(comment.digest)}"
+        if not comment.record:
+            yield _command(comment.plan, comment.digest)
 
 
-def _number(things: Sized, noun: str) -> str:
+def _command(plan: Plan, digest: str) -> str:
+    """Say how this plan is applied, with the options that it was made with and those it needs."""
+    if not all(guard.allowable for guard in plan.guards):
+        return "It cannot be applied while it is blocked."
+    target = plan.owner.target[:_NAME]
+    words = ["reconciler apply", f"--target {target}", f"--approve {digest}"]
+    words += ["--allow-dirty"] if plan.dirty else []
+    words += (f"--allow {name}" for name in sorted({guard.id for guard in plan.guards}))
+    adopted = [change.address for change in plan.changes if change.action is Action.ADOPT]
+    words += (f"--adopt {address}" for address in adopted if len(adopted) <= SOME)
+    lift = ", lifting what blocks it," if plan.guards else ""
+    more = f" and the {len(adopted)} options `--adopt` of this plan" if len(adopted) > SOME else ""
+    return f"Apply exactly this{lift} with {code(' '.join(words))}{more}"
+
+
+def counted(things: Sized, noun: str) -> str:
+    """Write how many there are, with the noun in its form."""
     return f"{len(things)} {noun}{'' if len(things) == 1 else 's'}"
 
 
-def _cut(text: str, longest: int) -> str:
+def cut(text: str, longest: int) -> str:
+    """Keep so many characters of a text."""
     return text if len(text) <= longest else f"{text[:longest]}..."
 
 

@@ -14,8 +14,8 @@ _OWN = {
     r'"fingerprint": "[0-9a-f]{64}"': '"fingerprint": "OWN"',
     r'"(who|since)": "[^"]+"': r'"\1": "OWN"',
     r"sha256:[0-9a-f]{64}": "OWN",
-    r"nightly by .+? (until|without)": r"nightly by OWN \1",
-    r"held by .+?: audit": "held by OWN: audit",
+    r"(nightly|arrivals) by .+? (until|without)": r"\1 by OWN \2",
+    r"held by .+?: ": "held by OWN: ",
 }
 
 

@@ -42,8 +42,8 @@ _MASKS = {
     r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b": "ID",
     r"\b20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z": "TIME",
     r"\b[0-9a-f]{64}\b": "DIGEST",
-    r"\b[0-9a-f]{40}\b|(?<=ommit )[0-9a-f]{12}|(?<=dev  )[0-9a-f]{12}\b": "COMMIT",
-    r"[^\s\"]+@\S+ \(pid \d+\)": "SOMEBODY",
+    r"\b[0-9a-f]{40}\b|(?<=ommit )[0-9a-f]{12}|(?<=dev  )[0-9a-f]{12}\b|(?<=`)[0-9a-f]{12}(?=`)": "COMMIT",
+    r"[^\s\"`]+@\S+ \(pid \d+\)": "SOMEBODY",
     r'(?<="who": ")[^"]*|(?<=paused by )\S+': "SOMEBODY",
 }
 

@@ -8,6 +8,7 @@ import pytest
 
 from reconciler.cli import run
 from tests.journeys.checkout import Checkout
+from tests.journeys.golden import assert_plan
 
 
 def head(shop, name="HEAD"):
@@ -84,6 +85,7 @@ def test_a_branch_that_lacks_what_was_applied_is_merged_first(twice):
         "merge or rebase, else add --allow-diverged"
     )
     blocked(twice, "diverged", message)
+    assert_plan("diverged", twice, code=3)
     assert twice("apply", "--yes", "--rollback").code == 3
     assert twice("apply", "--yes", "--allow-diverged").code == 0
     assert batch_size(twice) == 512

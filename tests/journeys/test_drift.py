@@ -55,6 +55,10 @@ def test_without_drift_it_says_so_and_exits_0(applied):
     done = applied("drift")
     assert (done.code, done.err) == (0, "")
     assert done.out.endswith("\nDrift: 0 changed, 0 missing, 0 unmanaged, 0 held.\n")
+    done = applied("drift", "--output", "markdown")
+    assert (done.code, done.out.splitlines()[2]) == (
+        0, "**0 changed, 0 missing, 0 unmanaged, 0 held.**",
+    )  # fmt: skip
     assert applied("drift", "--output", "json").data["drifted"] is False
 
 
@@ -62,10 +66,14 @@ def test_before_a_first_apply_there_is_no_drift_and_no_workspace(shop):
     done = shop("drift")
     assert done.code == 0
     assert "Nothing was applied yet." in done.out
+    comment = shop("drift", "--output", "markdown").out
+    assert comment.endswith(
+        "Workspace `sqlite:.reconciler/workspace.db`, nothing was applied yet.\n"
+    )
     assert not Path(".reconciler").exists()
 
 
-def test_every_class_of_object_is_told_once_as_text_and_as_json(applied):
+def test_every_class_of_object_is_told_once_in_each_form(applied):
     applied.write("schedules/other.yml", NIGHTLY.replace("nightly", "paused"))
     applied.write("reconciler.yml", IGNORING)
     applied.commit()
@@ -76,6 +84,9 @@ def test_every_class_of_object_is_told_once_as_text_and_as_json(applied):
     assert (text.code, told.code) == (2, 2)
     assert_golden("drift.txt", masked(text.out))
     assert_golden("drift.json", masked(told.out))
+    comment = applied("drift", "--output", "markdown")
+    assert comment.code == 2
+    assert_golden("drift.md", masked(comment.out))
     classes = {one["address"]: one["class"] for one in told.data["objects"]}
     assert classes == {
         "Datastore.lake": "unmanaged",
@@ -200,6 +211,10 @@ def test_values_that_come_from_elsewhere_are_left_and_named_with_their_place(app
     done = applied("drift", "--write")
     assert done.code == 2
     assert_golden("drift-left.txt", masked(done.out))
+    applied.git("checkout", "-q", "schedules")
+    assert_golden("drift-left.md", masked(applied("drift", "--write", "--output", "markdown").out))
+    applied.git("checkout", "-q", "schedules")
+    assert_golden("drift-left.json", masked(applied("drift", "--write", "--output", "json").out))
     assert "missed: all" in Path("schedules/nightly.yml").read_text()
 
 

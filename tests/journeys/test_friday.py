@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.journeys.golden import assert_golden
+from tests.journeys.golden import assert_golden, masked_plan
 
 # A Friday in Paris, five in the afternoon; later than any machine makes these objects.
 FRIDAY = ("--now", "2090-03-03T16:00:00Z")
@@ -69,6 +69,8 @@ def test_the_comment_says_what_will_happen(pull_request):
     assert text.count(digest) == 3
     assert_golden("friday.md", text.replace(digest, "sha256:APPROVAL"))
     assert_golden("friday.txt", pull_request("plan", *FRIDAY).out)
+    told = pull_request("plan", "--output", "json", *FRIDAY).out
+    assert_golden("friday.json", masked_plan(told).replace(str(pull_request.path), "/tmp/shop"))
 
 
 def test_everything_that_matters_is_seen_without_unfolding_anything(pull_request):

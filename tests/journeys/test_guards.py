@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.checkout import NIGHTLY, PIPELINE
+from tests.journeys.golden import assert_plan
 
 
 def schedule(name, trigger="{recurrence: {frequency: Day, first_run: aligned}}", **fields):
@@ -149,6 +150,20 @@ def test_several_guards_are_told_together_and_lifted_one_by_one(fleet):
     assert fleet("plan", "--allow", "disables", "--allow", "runs_per_day").code == 0
     ids = [guard["id"] for guard in fleet("plan", "--output", "json").data["guards"]]
     assert ids == ["disables", "runs_per_day"]
+
+
+def test_a_plan_that_guards_block_is_this(shop):
+    shop.edit("reconciler.yml", "targets:", "protected: [Schedule.nightly]\ntargets:")
+    noon = "{recurrence: {frequency: Day, time_of_day: '12:00', first_run: aligned}}"
+    shop.write("schedules/fleet.yml", schedule("first", noon) + schedule("second", noon))
+    shop.commit()
+    shop.apply()
+    limit(shop, disables=1, disabled_percent=25, runs_per_day=3, fires_on_apply=0)
+    for file in ("fleet", "nightly"):
+        shop.delete(f"schedules/{file}.yml")
+    shop.write("schedules/now.yml", schedule("now", "{recurrence: {frequency: Hour}}"))
+    shop.commit()
+    assert_plan("guarded", shop, code=3)
 
 
 # Protected

@@ -1,11 +1,12 @@
 """Every apply is kept, can be read again, and gone back to."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.journeys.checkout import NIGHTLY
-from tests.journeys.golden import assert_golden
+from tests.journeys.golden import NOW, assert_golden, assert_plan, masked_plan
 from tests.journeys.outofband import masked, sql
 
 HOURLY = NIGHTLY.replace("nightly", "hourly").replace(
@@ -39,14 +40,16 @@ def test_without_an_apply_there_is_no_history(shop):
     assert not Path(".reconciler").exists()
     done = shop("history", "1")
     assert (done.code, done.err[:24]) == (1, "error: no apply number 1")
+    assert shop("history", "--output", "markdown").out == "Nothing was applied yet.\n"
 
 
-def test_every_apply_is_a_line_with_its_plan_as_text_and_as_json(twice):
+def test_every_apply_is_a_line_in_each_form(twice):
     listed, told = twice("history"), twice("history", "--output", "json")
     assert (listed.code, listed.err, told.code) == (0, "", 0)
     lines = [" ".join(line.split()) for line in masked(listed.out).splitlines()]
     assert_golden("history.txt", "\n".join(lines) + "\n")
     assert_golden("history.json", masked(told.out))
+    assert_golden("history.md", masked(twice("history", "--output", "markdown").out))
     assert [one["number"] for one in told.data["applies"]] == [2, 1]
     assert [one["commit"] for one in told.data["applies"]] == commits(twice)
     assert [one["number"] for one in twice("history", "--limit", "1", "--output", "json").data["applies"]] == [2]  # fmt: skip
@@ -67,6 +70,33 @@ def test_a_number_shows_the_plan_that_was_carried_out(twice):
     assert "error: no apply number 9" in twice("history", "9").err
 
 
+def test_what_an_apply_did_is_told_by_it_and_by_the_history_in_each_form(shop):
+    done = shop("apply", "--yes", *NOW)
+    assert_golden("applied.txt", masked_plan(done.out))
+    shop.edit("schedules/nightly.yml", "02:30", "02:45")
+    shop.write("schedules/hourly.yml", HOURLY)
+    shop.delete("schedules/arrivals.yml")
+    shop.commit("more")
+    done = shop("apply", "--yes", "--output", "json", *NOW)
+    assert_golden("applied.json", masked_plan(done.out))
+    for form, ending in (("text", "txt"), ("markdown", "md"), ("json", "json")):
+        told = shop("history", "2", "--output", form)
+        assert told.code == 0
+        assert_golden(f"history-2.{ending}", masked_plan(masked(told.out)))
+
+
+def test_a_long_history_as_markdown_stays_within_what_github_takes(twice):
+    sql("""WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 900)
+        INSERT INTO applies (owner_project, owner_target, applied_at, summary, plan, outcome, error)
+        SELECT owner_project, owner_target, applied_at, '', '', 'failed', 'a|b @all <b> ' || i
+        FROM applies, n WHERE id = 2""")  # fmt: skip
+    comment = twice("history", "--limit", "9999", "--output", "markdown").out
+    assert 60_000 < len(comment) <= 65_536
+    left = int(re.fullmatch(r"and (\d+) older", comment.splitlines()[-1])[1])
+    assert comment.count("\n| ") - 1 + left == 902
+    assert "| failed: `a¦b @all <b> 900` |" in comment
+
+
 def test_an_apply_that_failed_says_why(twice):
     sql("""INSERT INTO applies (owner_project, owner_target, applied_at, summary, plan, outcome, error)
         SELECT owner_project, owner_target, applied_at, summary, plan, 'failed', 'the disk is full'
@@ -76,6 +106,10 @@ def test_an_apply_that_failed_says_why(twice):
     assert "of no commit" in done.out
     assert " by unknown\n" in done.out
     assert "the disk is full" in twice("history").out
+    comment = twice("history", "3", "--output", "markdown").out
+    assert comment.startswith("### Apply 3 of no commit\n\n")
+    assert "\n\n**Nothing was written:** `the disk is full`\n\n### Plan for" in comment
+    assert "| failed: `the disk is full` |" in twice("history", "--output", "markdown").out
 
 
 def test_a_line_that_was_changed_afterwards_is_told(twice):
@@ -88,6 +122,10 @@ def test_a_line_that_was_changed_afterwards_is_told(twice):
             "do not trust it from there on\n"
         )
     assert twice("history", "--output", "json").data["broken_at"] == 1
+    for words in (("history",), ("history", "2")):
+        comment = twice(*words, "--output", "markdown")
+        assert comment.code == 1
+        assert "**Warning:** line 1 of the history, or one before it, was changed" in comment.out
 
 
 def test_a_plan_that_cannot_be_read_any_more_leaves_its_summary(twice):
@@ -98,6 +136,8 @@ def test_a_plan_that_cannot_be_read_any_more_leaves_its_summary(twice):
         in (done.out)
     )
     assert twice("history", "1", "--output", "json").data["apply"]["plan"] is None
+    comment = twice("history", "1", "--output", "markdown").out
+    assert "`4 to add, 0 to change, 0 to disable, 0 unchanged.` (its plan is of another" in comment
 
 
 def test_the_way_back_needs_a_word_and_is_an_apply_like_any_other(twice):
@@ -119,6 +159,16 @@ def test_the_way_back_needs_a_word_and_is_an_apply_like_any_other(twice):
     assert (again.code, batch_size(twice)) == (0, {"batch_size": 1024})
     assert twice("plan", "--detailed-exitcode").code == 0
     assert len(twice("history", "--output", "json").data["applies"]) == 4
+
+
+def test_the_plan_of_the_way_back_is_this(shop):
+    shop.apply()
+    shop.edit("schedules/nightly.yml", "02:30", "02:45")
+    shop.write("schedules/weekly.yml", NIGHTLY.replace("nightly", "weekly").replace("Day", "Week"))
+    shop.edit("schedules/weekly.yml", "frequency: Week", "frequency: Week, week_days: [Monday]")
+    shop.commit("more")
+    shop.apply()
+    assert_plan("rollback", shop, "--ref", "HEAD~1", code=3)
 
 
 def test_neither_a_rollback_nor_the_way_forward_gives_a_first_run_again(twice):

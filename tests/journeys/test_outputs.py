@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from tests.journeys.checkout import NIGHTLY
-from tests.journeys.golden import NOW, assert_golden, masked_plan
+from tests.journeys.golden import NOW, assert_golden, assert_plan, masked_plan
 from tests.journeys.outofband import change
 
 SCHEMA = Path(__file__).parents[2] / "schemas/plan.schema.json"
@@ -69,6 +69,28 @@ def test_each_form_of_a_plan_with_everything_in_it_is_this(changing, form, endin
     done = changing("plan", "--output", form, *NOW)
     assert done.code == 3
     assert_golden(f"changing.{ending}", masked_plan(done.out))
+
+
+def test_a_plan_that_meets_holds_says_so_and_leaves_them(shop):
+    shop.apply()
+    assert shop("hold", "nightly", "--reason", "audit").code == 0
+    end = ("--until", "2090-03-02T06:00:00Z", "--catchup", "last")
+    assert shop("hold", "arrivals", *end, "--reason", "the share is moved").code == 0
+    assert_plan("held", shop)
+    shop.edit("schedules/nightly.yml", "02:30", "02:45")
+    shop.delete("schedules/arrivals.yml")
+    shop.commit()
+    assert_plan("held-changing", shop)
+    shop.apply()
+    held = {one["name"]: one["hold"] for one in shop("list", "--all", "--output", "json").data}
+    assert held["nightly"]["why"] == "audit"
+
+
+def test_a_plan_of_uncommitted_files_names_them(shop):
+    shop.apply()
+    shop.edit("schedules/code/score.py", "scored", "rated")
+    shop.write("schedules/weekly.yml", NIGHTLY.replace("nightly", "weekly").replace("Day", "Week"))
+    assert_plan("dirty", shop)
 
 
 def test_several_forms_at_once_are_what_each_is_alone(changing):

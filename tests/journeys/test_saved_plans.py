@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.checkout import NIGHTLY
+from tests.journeys.golden import NOW, assert_golden, assert_plan, masked_plan
 from tests.journeys.outofband import DATABASE, change, delete, sql
 
 AGAIN = "make a new one: reconciler plan --out"
@@ -74,6 +75,12 @@ def test_a_saved_plan_is_carried_out_without_a_question_and_only_once(edited):
         "error: plan.json is stale: nothing of it is left to do (was it applied already?); "
         f"{AGAIN} plan.json"
     )
+
+
+def test_a_saved_plan_is_the_plan_as_json(edited):
+    assert_plan("saved", edited)
+    save(edited, *NOW)
+    assert_golden("saved.json", masked_plan(Path("plan.json").read_text()))
 
 
 def test_a_plan_without_changes_can_be_saved_and_applied(shop):
@@ -342,6 +349,16 @@ def test_what_an_operator_holds_can_be_applied_and_stays_held(edited, words):
     assert "Held: nightly by " in done.out
     assert batch_size(edited) == 1024
     assert edited("show", "nightly", "--output", "json").data["hold"]["why"] == "audit"
+
+
+def test_a_plan_that_is_stale_in_many_ways_tells_them_all_on_one_line(edited):
+    edited.edit("schedules/scoring.yml", "default: 256", "default: 128")
+    edited.git("commit", "-q", "-a", "-m", "meanwhile")
+    edited.apply()
+    change("landing", "datastores", url="file:///data/elsewhere")
+    sql("UPDATE schedules SET status = 'Disabled' WHERE name = 'nightly'")
+    delete("arrivals")
+    assert_golden("stale.txt", f"{refused(edited, 4)}\n")
 
 
 def test_another_apply_in_between_makes_it_stale(edited):

@@ -127,6 +127,14 @@ def test_another_version_of_a_schedules_pipeline_is_told():
     )
 
 
+def test_the_same_version_is_no_difference_where_the_live_schedule_runs_another_one_by_now():
+    field = FieldChange.by_git("pipeline version", "score@2", "score@1")
+    now = changed(fields=(field,), fingerprint="0" * 64)
+    assert said(changed(), now) == (
+        "Schedule 'nightly' moved: somebody wrote it since the plan was made"
+    )
+
+
 def test_another_former_name_or_owner_is_told():
     renames = [changed(action=Action.RENAME, formerly=name) for name in ("one", "other name")]
     assert said(*renames) == "Schedule 'nightly': formerly one -> \"other name\""

@@ -92,6 +92,36 @@ def test_the_digest_stands_with_the_command_that_applies_it():
     assert said in plan_markdown(plan)
 
 
+def test_the_command_lifts_what_may_be_lifted_and_takes_over_what_the_plan_does():
+    lifted = Guard("disables", "too many; add --allow disables", allowable=True)
+    adopted = [changed(f"s{n:02}", action=Action.ADOPT, formerly="x/y") for n in range(11)]
+    told = [
+        plan_markdown(plan).splitlines()[-1].replace(approval_digest(plan), "D")
+        for plan in (
+            replace(plan_of(changed()), guards=(lifted,)),
+            replace(plan_of(changed()), guards=(lifted, Guard("protected", "it stays"))),
+            plan_of(*adopted[:2]),
+            plan_of(*adopted),
+        )
+    ]
+    command = "`reconciler apply --target prod --approve D"
+    assert told == [
+        f"Apply exactly this, lifting what blocks it, with {command} --allow disables`",
+        "It cannot be applied while it is blocked.",
+        f"Apply exactly this with {command} --adopt Schedule.s00 --adopt Schedule.s01`",
+        f"Apply exactly this with {command}` and the 11 options `--adopt` of this plan",
+    ]
+
+
+def test_what_was_carried_out_is_not_offered_again():
+    text = plan_markdown(plan_of(changed()), record="### Apply 7")
+    assert text.startswith("### Apply 7\n\n### Plan for `risk`, target `prod`\n")
+    assert "reconciler apply" not in text
+    assert text.splitlines()[-1] == f"Approval digest `{approval_digest(plan_of(changed()))}`"
+    long = plan_markdown(plan_of(*many(400)), record="### Apply 7")
+    assert "The whole plan is what `reconciler history` prints" in long
+
+
 def test_a_diff_starts_its_lines_with_a_sign():
     text = plan_markdown(WHOLE)
     blocks = re.findall(r"^```diff\n(.*?)\n```$", text, re.DOTALL | re.MULTILINE)
