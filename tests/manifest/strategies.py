@@ -20,9 +20,18 @@ from reconciler.manifest.project import (
 )
 from reconciler.manifest.shape import OneOf, Partial, Record, record_of
 from reconciler.manifest.terms import IgnoreDrift, Limits, OnMissing
-from reconciler.pipeline import Parameter, ParameterType, Pipeline, Step
+from reconciler.pipeline import Parameter, ParameterType, Pipeline, Resources, Step
 from reconciler.retries import Retries
-from reconciler.schedule import Datastore, DatastoreChange, Missed, Overlap, Schedule, Status
+from reconciler.schedule import (
+    Datastore,
+    DatastoreChange,
+    Deadline,
+    Missed,
+    OnUnknown,
+    Overlap,
+    Schedule,
+    Status,
+)
 from reconciler.trigger.compile import problems
 from tests.strategies import crons, recurrences
 
@@ -50,6 +59,18 @@ scalars = texts | wholes | numbers | st.booleans()
 durations = st.integers(0, 10**12).map(lambda count: timedelta(milliseconds=count))
 lengths = st.integers(1, 10**9).map(lambda count: timedelta(milliseconds=count))
 tags = st.dictionaries(texts, texts, max_size=3)
+retries = st.builds(Retries, max=st.integers(0, 100), backoff=durations)
+deadlines = st.tuples(st.none() | lengths, st.none() | lengths).map(
+    lambda spans: Deadline(
+        start=spans[0], finish=spans[1] and max(spans[1], spans[0] or timedelta(0))
+    )
+)
+resources = st.builds(
+    Resources,
+    cpus=st.integers(0, 4_096) | st.floats(0, 4_096),
+    memory=st.none() | st.from_regex(r"[1-9][0-9]{0,6}(Ki|Mi|Gi|Ti)?", fullmatch=True),
+    gpus=st.integers(0, 8),
+)
 
 
 def some(values: st.SearchStrategy, most: int = 3) -> st.SearchStrategy:
@@ -88,6 +109,12 @@ def schedules(draw: st.DrawFn) -> Schedule:
         catchup_window=draw(st.none() | durations),
         max_catchup=draw(st.integers(1, 10_000)),
         max_active_runs=draw(st.integers(1, 10_000)),
+        jitter=None if isinstance(trigger, DatastoreChange) else draw(st.none() | durations),
+        retries=draw(st.none() | retries),
+        on_unknown=draw(st.sampled_from(OnUnknown)),
+        pause_after_failures=draw(st.none() | st.integers(1, 1_000)),
+        pool=draw(st.none() | names),
+        deadline=draw(st.none() | deadlines),
         tags=draw(tags),
     )
 
@@ -122,9 +149,8 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
                 st.dictionaries(variables, texts | st.just("${{ secret.TOKEN }}"), max_size=2)
             ),
             timeout=draw(st.none() | lengths),
-            retries=draw(
-                st.none() | st.builds(Retries, max=st.integers(0, 100), backoff=durations)
-            ),
+            retries=draw(st.none() | retries),
+            resources=draw(resources),
         )
         steps.append(step)
     return Pipeline(

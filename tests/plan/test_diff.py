@@ -8,7 +8,7 @@ from hypothesis import given
 from reconciler.errors import InvalidValue
 from reconciler.manifest.emit import to_data
 from reconciler.manifest.shape import record_of
-from reconciler.pipeline import Parameter, ParameterType, Pipeline, Step
+from reconciler.pipeline import Parameter, ParameterType, Pipeline, Resources, Step
 from reconciler.plan.change import FieldChange, Reason, Side
 from reconciler.plan.diff import field_changes, leave, settled
 from reconciler.retries import Retries
@@ -16,13 +16,18 @@ from reconciler.schedule import (
     Cron,
     Datastore,
     DatastoreChange,
+    Deadline,
+    Dst,
     FirstRun,
     Frequency,
     Missed,
+    OnUnknown,
     Overlap,
     Recurrence,
     Schedule,
     Status,
+    WallGap,
+    WallOverlap,
     WeekDay,
 )
 from tests.manifest.strategies import datastores, pipelines, schedules
@@ -132,6 +137,9 @@ WEEKLY = edited(DAILY, frequency=Frequency.WEEK)
 STARTED = edited(DAILY, start_time=datetime(2026, 1, 1))  # noqa: DTZ001  (wall clock)
 CRON = Cron(expression="0 6 * * *")
 TYPED = Parameter(type=ParameterType.STRING)
+DUE = Deadline(start=timedelta(hours=1), finish=timedelta(days=2))
+TWICE = Dst(gap=WallGap.END)
+SMALL = Resources(cpus=1)
 RETRIED = edited(STEP, retries=Retries(max=1))
 LATER = datetime(2027, 1, 1)  # noqa: DTZ001  (wall clock)
 FIELDS = [
@@ -148,6 +156,10 @@ FIELDS = [
     (NIGHTLY, {"name": "x", "description": "x", "pipeline": "x", "experiment_name": "x"}),
     (NIGHTLY, {"status": Status.DISABLED, "continue_on_step_failure": True, "overlap": Overlap.QUEUE}),
     (NIGHTLY, {"missed": Missed.ALL, "catchup_window": timedelta(1), "max_catchup": 7, "max_active_runs": 7}),
+    (NIGHTLY, {"jitter": timedelta(1), "on_unknown": OnUnknown.WAIT, "pause_after_failures": 7, "pool": "x"}),
+    (DUE, {"start": timedelta(1), "finish": timedelta(3)}),
+    (TWICE, {"gap": WallGap.SKIP, "overlap": WallOverlap.BOTH}),
+    (edited(STEP, resources=SMALL).resources, {"cpus": 2.0, "memory": "2Gi", "gpus": 1}),
     (SCORE, {"name": "x", "description": "x", "code": "x", "environment": "x", "continue_on_step_failure": True}),
     (TYPED, {"type": ParameterType.DATAPATH, "default": "x", "description": "x"}),
     (STEP, {"command": ("x",), "timeout": timedelta(1), "env": {"A": "b"}}),
@@ -160,6 +172,15 @@ NEST = {
     DatastoreChange: (lambda one: edited(ARRIVAL, trigger=one), "trigger.datastore_change."),
     Parameter: (lambda one: edited(SCORE, parameters={"p": one}), "parameters.p."),
     Step: (lambda one: edited(SCORE, steps=(one,)), "steps.score."),
+    Deadline: (lambda one: edited(NIGHTLY, deadline=one), "deadline."),
+    Dst: (
+        lambda one: edited(NIGHTLY, trigger=edited(DAILY, dst=one)),
+        "trigger.recurrence.dst.",
+    ),
+    Resources: (
+        lambda one: edited(SCORE, steps=(edited(STEP, resources=one),)),
+        "steps.score.resources.",
+    ),
     Retries: (
         lambda one: edited(SCORE, steps=(edited(STEP, retries=one),)),
         "steps.score.retries.",
@@ -170,7 +191,8 @@ CASES = [(value, key, other) for value, others in FIELDS for key, other in other
 WHOLE = {
     (Schedule, "trigger"), (Schedule, "pipeline_parameters"), (Schedule, "tags"), (Datastore, "tags"),
     (Schedule, "renamed_from"), (Pipeline, "tags"), (Pipeline, "parameters"), (Pipeline, "steps"),
-    (Step, "name"), (Step, "depends_on"), (Step, "retries"),
+    (Step, "name"), (Step, "depends_on"), (Step, "retries"), (Step, "resources"),
+    (Schedule, "retries"), (Schedule, "deadline"), (Recurrence, "dst"), (Cron, "dst"),
 }  # fmt: skip
 
 
