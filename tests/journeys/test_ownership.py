@@ -143,7 +143,9 @@ def test_a_datastore_a_pipeline_and_a_schedule_are_taken_over_and_not_given_back
     addresses = ("Datastore.landing", "Pipeline.scoring", "Schedule.nightly", "Schedule.arrivals")
     adopt = [word for address in addresses for word in ("--adopt", address)]
     assert_plan("plan-adopt", lab, *adopt)
-    assert lab("apply", "--yes", *adopt).out.splitlines()[-1] == (
+    comment = lab("plan", *adopt, "--output", "markdown").out
+    command = comment.splitlines()[-1].removeprefix("Apply exactly this with `reconciler ")
+    assert lab(*command.rstrip("`").split()).out.splitlines()[-1] == (
         "Applied: 0 added, 0 changed, 0 disabled, 4 adopted, 0 unchanged."
     )
     after = facts(lab, "nightly")
