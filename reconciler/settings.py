@@ -125,7 +125,12 @@ def migrate_workspace(url: str, base: str = ".") -> tuple[str, str]:
 
 
 def open_workspace(
-    url: str, base: str = ".", *, create: bool = False, read_only: bool = False
+    url: str,
+    base: str = ".",
+    *,
+    create: bool = False,
+    read_only: bool = False,
+    clock: Clock | None = None,
 ) -> Workspace:
     """Open a workspace for reading and writing, or where that is all one may do, for reading.
 
@@ -136,7 +141,7 @@ def open_workspace(
     from reconciler.workspace.sql import open_workspace as open_  # noqa: PLC0415  (SQLAlchemy)
 
     path = workspace_path(url, base)
-    opened = open_(str(path), SystemClock(), create=create, read_only=read_only)
+    opened = open_(str(path), clock or SystemClock(), create=create, read_only=read_only)
     return Workspace(
         url=url,
         folder=str(path.resolve().parent),
