@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections import deque
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from reconciler.clock import HOUR, MINUTE, SECOND, iso
 from reconciler.fields import duration_text
 from reconciler.live import Hold
-from reconciler.run import Decision, Kind
+from reconciler.run import Decision, Gate, Kind
 from reconciler.schedule import Missed, Overlap
 from reconciler.trigger.overlap import choose
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from reconciler.schedule import Schedule
     from reconciler.trigger.calendar import Calendar
 
+# A half-open interval (after, until] of instants; empty where it ends before it begins.
+Stretch = tuple[int, int]
 # A due no older than this is on time: a restart at noon must not lose the noon run.
 GRACE = MINUTE
 
@@ -69,21 +71,26 @@ class Timer:
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What was decided about the occurrence due at the instant ``due``, and why."""
+    """What was decided about the occurrence due at the instant ``due``, why, and at which gate."""
 
     due: int
     decision: Decision
     reason: str
+    gate: Gate
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch of ``count`` occurrences, due from ``first`` to ``last``, that were passed over."""
+    """A stretch of ``count`` occurrences, due from ``first`` to ``last``, that were passed over.
+
+    ``gate`` is ``HOLD`` for what a hold kept from firing, else ``MISSED``.
+    """
 
     first: int
     last: int
     count: int
     reason: str
+    gate: Gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,16 +147,14 @@ def decide(timer: Timer, calendar: Calendar, policy: Policy, now: int) -> Outcom
     if hold is not None and hold.until is not None:
         end = max(mark, hold.until - 1)
         start = min(end, max(mark, hold.since - 1))
-        launches, held = _held(_between(calendar, start, end), hold, policy, now)
+        launches, held = _held(calendar, (start, end), hold, policy, now)
     late_to = now - GRACE - 1
-    late, older = _newest(
-        chain(_between(calendar, mark, min(start, late_to)), _between(calendar, end, late_to)),
-        policy.max_catchup,
-    )
+    stretches = ((mark, min(start, late_to)), (end, late_to))
+    late, older = _newest(calendar, stretches, policy.max_catchup, Gate.MISSED)
     on_time = chain(
         _between(calendar, max(mark, late_to), start), _between(calendar, max(end, late_to), now)
     )
-    launches += [Decided(due, Decision.LAUNCH, "") for due in on_time]
+    launches += [Decided(due, Decision.LAUNCH, "", Gate.DUE) for due in on_time]
     newest = max((one.due for one in launches), default=mark)
     made_up, missed = _catch_up(late, calendar, policy, now, newest)
     fired, cancel = _overlap(sorted([*launches, *made_up], key=_due), timer, policy)
@@ -179,27 +184,43 @@ def _due(one: Decided) -> int:
     return one.due
 
 
-def _newest(dues: Iterable[int], limit: int) -> tuple[list[int], Gap | None]:
-    """Split into the newest ``limit`` and the gap before them, which has no reason yet."""
-    newest: deque[int] = deque()
-    first = last = count = 0
-    for due in dues:
-        newest.append(due)
-        if len(newest) > limit:
-            last = newest.popleft()
-            first, count = first if count else last, count + 1
-    return list(newest), Gap(first, last, count, "") if count else None
+def _newest(
+    calendar: Calendar, stretches: Sequence[Stretch], limit: int, gate: Gate
+) -> tuple[list[int], Gap | None]:
+    """Split what is due in ``stretches`` into the newest ``limit`` and the gap before them.
+
+    The gap has no reason yet. It is counted and not walked through: after ten years there are
+    five million minutes in it.
+    """
+    oldest = list(islice(chain(*(_between(calendar, *one) for one in stretches)), limit + 1))
+    if len(oldest) <= limit:
+        return oldest, None
+    count = sum(calendar.count(*one) for one in stretches) - limit
+    newest: list[int] = []
+    for after, until in reversed(stretches):
+        room = limit - len(newest)
+        if calendar.count(after, until) <= room:
+            newest[:0] = _between(calendar, after, until)
+            continue
+        # The first instant with no more than ``room`` dues after it is due itself.
+        last = after + bisect_left(
+            range(after, until), -room, key=lambda instant: -calendar.count(instant, until)
+        )
+        newest[:0] = _between(calendar, last, until)
+        break
+    return newest, Gap(oldest[0], last, count, "", gate)
 
 
 def _held(
-    dues: Iterable[int], hold: Hold, policy: Policy, now: int
+    calendar: Calendar, stretch: Stretch, hold: Hold, policy: Policy, now: int
 ) -> tuple[list[Decided], Gap | None]:
     """Split what came due during a hold that is over into what is made up for and a gap."""
     limit = {Missed.SKIP: 0, Missed.LAST: 1, Missed.ALL: policy.max_catchup}[hold.catchup]
-    newest, older = _newest(dues, limit)
+    newest, older = _newest(calendar, (stretch,), limit, Gate.HOLD)
     why, rule = held_by(hold), f"(catchup: {hold.catchup})"
     made_up = [
-        Decided(due, Decision.LAUNCH, f"{why}; made up {_age(due, now)} {rule}") for due in newest
+        Decided(due, Decision.LAUNCH, f"{why}; made up {_age(due, now)} {rule}", Gate.HOLD)
+        for due in newest
     ]
     if older is not None:
         many = f"{older.count} fires older than the {limit} that are made up for (max_catchup)"
@@ -236,16 +257,16 @@ def _catch_up(
         window = _window(due, calendar, policy)
         rule = f"(missed: {policy.missed})"
         if policy.missed is Missed.SKIP:
-            missed.append(Decided(due, Decision.MISS, f"missed: {age} {rule}"))
+            missed.append(Decided(due, Decision.MISS, f"missed: {age} {rule}", Gate.MISSED))
         elif policy.missed is Missed.LAST and not last:
             text = f"missed: {age}, and a newer fire stands for it {rule}"
-            missed.append(Decided(due, Decision.MISS, text))
+            missed.append(Decided(due, Decision.MISS, text, Gate.MISSED))
         elif now - due > window:
             span = duration_text(timedelta(microseconds=window))
             text = f"missed: {age}, beyond the catch-up window of {span} {rule}"
-            missed.append(Decided(due, Decision.MISS, text))
+            missed.append(Decided(due, Decision.MISS, text, Gate.MISSED))
         else:
-            made_up.append(Decided(due, Decision.LAUNCH, f"made up {age} {rule}"))
+            made_up.append(Decided(due, Decision.LAUNCH, f"made up {age} {rule}", Gate.MISSED))
     return made_up, missed
 
 
@@ -269,8 +290,9 @@ def _overlap(
     for fire in launches:
         if policy.overlap is Overlap.CANCEL_RUNNING and fire is not launches[-1]:
             # Nothing is started only to be canceled in the same breath.
-            text = f"skipped: the fire due {iso(launches[-1].due)} replaces it"
-            decided.append(Decided(fire.due, Decision.SKIP, f"{text} (overlap: {policy.overlap})"))
+            replaced = f"skipped: the fire due {iso(launches[-1].due)} replaces it"
+            text = f"{replaced} (overlap: {policy.overlap})"
+            decided.append(Decided(fire.due, Decision.SKIP, text, Gate.OVERLAP))
             continue
         verdict = choose(policy.overlap, policy.max_active_runs, running, waiting)
         cancel |= verdict.cancel
@@ -279,7 +301,8 @@ def _overlap(
         elif verdict.decision is Decision.QUEUE:
             waiting.append(f"due {iso(fire.due)}")
         reason = "; ".join(filter(None, (fire.reason, verdict.reason))) or "on time"
-        decided.append(Decided(fire.due, verdict.decision, reason))
+        gate = fire.gate if verdict.gate is Gate.DUE else verdict.gate
+        decided.append(Decided(fire.due, verdict.decision, reason, gate))
     return decided, cancel
 
 
@@ -296,6 +319,11 @@ def initial_key() -> str:
 def data_key(watch_id: int, change_seq: int) -> str:
     """Name the fire of one line of a watch's change log."""
     return f"{Kind.DATA}:{watch_id}:{change_seq}"
+
+
+def backfill_key(backfill: str, due: int) -> str:
+    """Name the fire of a backfill by the backfill and the nominal time."""
+    return f"{Kind.BACKFILL}:{backfill}:{iso(due)}"
 
 
 def manual_key(token: str) -> str:

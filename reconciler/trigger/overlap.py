@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from reconciler.run import Decision
+from reconciler.run import Decision, Gate
 from reconciler.schedule import Overlap
 
 if TYPE_CHECKING:
@@ -16,13 +16,15 @@ if TYPE_CHECKING:
 class Verdict:
     """What to do with one fire: ``LAUNCH``, ``QUEUE`` or ``SKIP``, and why.
 
-    With ``cancel`` every earlier unfinished run of the schedule, waiting ones too, is to be
-    canceled: the fire replaces them.
+    ``gate`` is what decided: ``DUE`` where nothing stood against the fire, else ``OVERLAP`` or
+    ``LIMIT``. With ``cancel`` every earlier unfinished run of the schedule, waiting ones too, is
+    to be canceled: the fire replaces them.
     """
 
     decision: Decision
     reason: str
     cancel: bool = False
+    gate: Gate = Gate.DUE
 
 
 def choose(
@@ -39,17 +41,19 @@ def choose(
         return Verdict(Decision.LAUNCH, "")
     if overlap is Overlap.ALLOW:
         text = f"queued: {len(unfinished)} runs are not over, {limit} may run (max_active_runs)"
-        return Verdict(Decision.QUEUE, text)
+        return Verdict(Decision.QUEUE, text, gate=Gate.LIMIT)
     rule = f"(overlap: {overlap})"
     state = "Running" if running else "NotStarted"
     busy = f"run {unfinished[0]} is still {state}"
     if overlap is Overlap.SKIP:
-        return Verdict(Decision.SKIP, f"skipped: {busy} {rule}")
+        return Verdict(Decision.SKIP, f"skipped: {busy} {rule}", gate=Gate.OVERLAP)
     if overlap is Overlap.CANCEL_RUNNING:
-        return Verdict(Decision.QUEUE, f"queued: {busy} and is canceled {rule}", cancel=True)
+        text = f"queued: {busy} and is canceled {rule}"
+        return Verdict(Decision.QUEUE, text, cancel=True, gate=Gate.OVERLAP)
     if overlap is Overlap.QUEUE_ONE and waiting:
-        return Verdict(Decision.SKIP, f"skipped: run {waiting[0]} is waiting already {rule}")
-    return Verdict(Decision.QUEUE, f"queued: {busy} {rule}")
+        text = f"skipped: run {waiting[0]} is waiting already {rule}"
+        return Verdict(Decision.SKIP, text, gate=Gate.OVERLAP)
+    return Verdict(Decision.QUEUE, f"queued: {busy} {rule}", gate=Gate.OVERLAP)
 
 
 def startable(overlap: Overlap, max_active_runs: int, running: int, waiting: int) -> int:

@@ -1,5 +1,6 @@
 """Everything that came due gets one decision, with its reason."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from reconciler.clock import HOUR, MINUTE, SECOND
 from reconciler.live import Hold
-from reconciler.run import Decision
+from reconciler.run import Decision, Gate
 from reconciler.schedule import Cron, DatastoreChange, Missed, Overlap, Schedule
 from reconciler.trigger import decide as keys
 from reconciler.trigger.compile import compile_trigger
@@ -30,6 +31,10 @@ def policy(**fields):
 
 def rows(outcome):
     return [(utc(one.due)[11:], one.decision) for one in outcome.decided]
+
+
+def gates(outcome):
+    return [one.gate for one in outcome.decided]
 
 
 def hold(since, until, catchup=Missed.SKIP):
@@ -163,6 +168,34 @@ def test_a_year_of_minutes_is_a_gap_and_at_most_max_catchup_rows():
     assert sum(one.decision is LAUNCH for one in outcome.decided) == 2
     assert len(outcome.decided) == 102
     assert sum(gap.count for gap in outcome.gaps) == year - 102
+
+
+def test_ten_years_of_minutes_are_counted_and_not_walked_through():
+    asked = []
+
+    def counting(instant):
+        asked.append(instant)
+        return EVERY_MINUTE.next_after(instant)
+
+    minutes = 3652 * 24 * 60
+    calendar = replace(EVERY_MINUTE, next_after=counting)
+    outcome = decide(Timer(processed_to=NOON), calendar, ALLOW, NOON + minutes * MINUTE)
+    (gap,) = outcome.gaps
+    assert gap.count == minutes - 102
+    assert (gap.first, gap.last) == (NOON + MINUTE, NOON + gap.count * MINUTE)
+    assert gap.last + MINUTE == outcome.decided[0].due
+    assert len(asked) < 1_000
+
+
+def test_a_gap_may_reach_over_a_hold():
+    timer = Timer(processed_to=NOON - 1, hold=hold(NOON + 150 * MINUTE, NOON + 270 * MINUTE))
+    few = policy(max_catchup=3)
+    outcome = decide(timer, HOURLY, few, NOON + 6 * HOUR + 30 * MINUTE)
+    assert rows(outcome) == [("14:00", MISS), ("17:00", MISS), ("18:00", LAUNCH)]
+    missed, held = outcome.gaps
+    assert (utc(missed.first)[11:], utc(missed.last)[11:], missed.count) == ("12:00", "13:00", 2)
+    assert (utc(held.first)[11:], utc(held.last)[11:], held.count) == ("15:00", "16:00", 2)
+    assert (missed.gate, held.gate) == (Gate.MISSED, Gate.HOLD)
 
 
 # Holds
@@ -323,6 +356,43 @@ def test_all_runs_of_a_catch_up_respect_max_active_runs():
     assert [one.decision for one in outcome.decided] == [LAUNCH, LAUNCH, QUEUE, QUEUE]
 
 
+# Gates
+
+
+def test_the_gate_says_what_decided():
+    outage = decide(Timer(processed_to=NOON - 1), HOURLY, ALLOW, NOON + 150 * MINUTE)
+    assert rows(outage) == [("12:00", MISS), ("13:00", MISS), ("14:00", LAUNCH)]
+    assert gates(outage) == [Gate.MISSED] * 3
+    assert gates(decide(Timer(processed_to=NOON - 1), HOURLY, ALLOW, NOON)) == [Gate.DUE]
+    skip = decide(
+        Timer(processed_to=NOON - 1), HOURLY, policy(missed=Missed.SKIP), NOON + 5 * MINUTE
+    )
+    assert gates(skip) == [Gate.MISSED]
+    beyond = decide(Timer(processed_to=NOON - 1), DAILY, ALLOW, NOON + 5 * HOUR)
+    assert gates(beyond) == [Gate.MISSED]
+
+
+def test_what_a_hold_passed_over_or_its_catch_up_made_up_has_the_hold_as_its_gate():
+    outcome = over(Missed.LAST, missed=Missed.SKIP)
+    assert rows(outcome) == [("14:00", LAUNCH), ("15:00", MISS), ("16:00", MISS)]
+    assert gates(outcome) == [Gate.HOLD, Gate.MISSED, Gate.MISSED]
+    assert [gap.gate for gap in outcome.gaps] == [Gate.HOLD]
+
+
+def test_an_overlap_rule_that_touched_a_fire_is_its_gate():
+    busy = Timer(processed_to=NOON - 1, running=("1f3a",))
+    for overlap in set(Overlap) - {Overlap.ALLOW}:
+        outcome = decide(busy, DAILY, policy(overlap=overlap), NOON + 5 * MINUTE)
+        assert gates(outcome) == [Gate.OVERLAP]
+    replaced = decide(
+        Timer(processed_to=NOON - 1), EVERY_MINUTE, policy(overlap=Overlap.CANCEL_RUNNING),
+        NOON + MINUTE,
+    )  # fmt: skip
+    assert rows(replaced) == [("12:00", SKIP), ("12:01", LAUNCH)]
+    assert gates(replaced) == [Gate.OVERLAP, Gate.DUE]
+    assert gates(decide(busy, DAILY, policy(max_active_runs=1), NOON)) == [Gate.LIMIT]
+
+
 # Properties
 
 
@@ -422,4 +492,5 @@ def test_occurrence_keys_carry_the_nominal_time_and_no_revision():
     assert keys.data_key(4, 17) == "d:4:17"
     assert keys.data_gap_key(4, 17, 19) == "g:4:17/19"
     assert keys.manual_key("abc") == "m:abc"
+    assert keys.backfill_key("2f", due) == "b:2f:2026-03-08T07:30:00Z"
     assert keys.gap_key(due, due + HOUR) == "g:2026-03-08T07:30:00Z/2026-03-08T08:30:00Z"

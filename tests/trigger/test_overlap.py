@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler.run import Decision
+from reconciler.run import Decision, Gate
 from reconciler.schedule import Overlap
 from reconciler.trigger.overlap import choose, startable
 
@@ -11,7 +11,8 @@ LAUNCH, QUEUE, SKIP = Decision.LAUNCH, Decision.QUEUE, Decision.SKIP
 
 @pytest.mark.parametrize("overlap", Overlap)
 def test_a_fire_launches_when_nothing_is_unfinished(overlap):
-    assert choose(overlap, 1, (), ()).decision is LAUNCH
+    verdict = choose(overlap, 1, (), ())
+    assert (verdict.decision, verdict.gate) == (LAUNCH, Gate.DUE)
 
 
 @pytest.mark.parametrize(
@@ -29,11 +30,13 @@ def test_a_fire_launches_when_nothing_is_unfinished(overlap):
 def test_the_policy_decides_and_says_why(overlap, running, waiting, decision, reason):
     verdict = choose(overlap, 3, running, waiting)
     assert (verdict.decision, verdict.reason, verdict.cancel) == (decision, reason, False)
+    gate = Gate.LIMIT if overlap is Overlap.ALLOW else Gate.OVERLAP
+    assert verdict.gate is (gate if reason else Gate.DUE)
 
 
 def test_cancel_running_replaces_what_is_unfinished():
     verdict = choose(Overlap.CANCEL_RUNNING, 1, ["1f3a"], ["2b"])
-    assert verdict.decision is QUEUE
+    assert (verdict.decision, verdict.gate) == (QUEUE, Gate.OVERLAP)
     assert verdict.cancel
     assert verdict.reason == (
         "queued: run 1f3a is still Running and is canceled (overlap: cancel_running)"
