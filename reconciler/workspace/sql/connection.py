@@ -1,52 +1,102 @@
-"""One SQLite file: connections, how transactions begin, and what its errors mean.
+"""A database: a small pool of connections, how transactions begin, and what errors mean.
 
-WAL lets readers see one consistent moment while one writer writes; ``synchronous=FULL`` makes a
-commit outlive a power cut. A writer begins with ``BEGIN IMMEDIATE``, so whatever it reads still
-holds when it commits.
+One port, an adapter for each kind of database beside it.
 """
 
 from __future__ import annotations
 
-import sqlite3
 import weakref
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from sqlalchemy import QueuePool, create_engine
 from sqlalchemy.exc import DBAPIError
 
-from reconciler.errors import WorkspaceError
-from reconciler.workspace.sql import sqlite
+from reconciler.errors import WorkspaceBusy, WorkspaceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
 
-_CACHE_KIB = 16_384
+    from reconciler.workspace.sql.dialect import Dialect
+    from reconciler.workspace.sql.driver import Driver
 
 
-class Database:
-    """A small pool of connections to one SQLite file; safe to use from several threads."""
+class Right(Protocol):
+    """The right to be a runner, which is gone the moment its holder is."""
 
-    def __init__(self, path: str, *, read_only: bool = False) -> None:
-        self.path = path
-        self.read_only = read_only
-        self._engine = create_engine(
-            "sqlite://",
-            creator=partial(_connect, path, read_only=read_only),
-            poolclass=QueuePool,
-            pool_size=4,
-        )
+    @property
+    def lost(self) -> bool:
+        """Whether it is known that somebody took it, or may."""
+        ...
+
+    def acquire(self, *, wait: bool) -> bool:
+        """Take the right; without ``wait`` return False where it is not to be had."""
+        ...
+
+    def mark(self, fence: int) -> None:
+        """Tie the right to a session before others can see that."""
+        ...
+
+    def listen(self) -> int | None:
+        """Give a descriptor that becomes readable when others wrote; None where there is none."""
+        ...
+
+    def heard(self) -> None:
+        """Empty that descriptor, and find out whether the right is lost."""
+        ...
+
+    def release(self) -> None:
+        """Give the right back; again and again does no harm."""
+        ...
+
+
+class Database(ABC):
+    """A pool of connections to one database; safe to use from several threads.
+
+    ``name`` is what people call it, without any password; ``dialect`` what its SQL has of its own.
+    """
+
+    dialect: ClassVar[Dialect]
+
+    def __init__(self, name: str, engine: Engine, *, read_only: bool = False) -> None:
+        self.name = name
+        self._engine = engine
+        self._read_only = read_only
         # Whoever opened a workspace for one command need not close it.
-        weakref.finalize(self, self._engine.dispose)
+        weakref.finalize(self, engine.dispose)
+
+    @abstractmethod
+    def now(self, connection: Connection | None = None) -> int:
+        """Give the workspace's present instant, within a transaction or outside of any."""
+
+    @abstractmethod
+    def revision(self) -> str:
+        """Give the schema's revision.
+
+        Raises:
+            NotFound: there is no workspace.
+            WorkspaceError: it is something else.
+        """
+
+    @abstractmethod
+    def right(self) -> Right:
+        """Give the right to be a runner, not yet taken."""
+
+    @abstractmethod
+    def migrating(self) -> AbstractContextManager[Connection]:
+        """Begin a change of the schema; of several at once one does it, and others come after.
+
+        Raises:
+            WorkspaceBusy: a runner is at work.
+        """
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Begin a transaction that sees one consistent moment and writes nothing."""
-        with self._meaning(), self._engine.connect() as connection, driver(connection) as raw:
-            raw.execute("BEGIN")
+        with self._meaning(), self._reading() as connection:
             yield connection
 
     @contextmanager
@@ -57,39 +107,65 @@ class Database:
             WorkspaceError: opened read-only.
             WorkspaceBusy: somebody else wrote for more than ten seconds.
             WorkspaceFull: no space is left; nothing was written.
+            WorkspaceUnreachable: the database is gone; what became of the write is not known.
         """
-        if self.read_only:
-            raise WorkspaceError(f"{self.path} was opened for reading only")
-        # The driver's own connection ends the transaction; SQLAlchemy's would double the cost of
-        # a small one.
-        with self._meaning(), self._engine.connect() as connection, driver(connection) as raw:
-            raw.execute("BEGIN IMMEDIATE")
+        self._may_write()
+        with self._meaning(), self._writing() as connection:
+            yield connection
+
+    @contextmanager
+    def registering(self) -> Iterator[Connection]:
+        """Begin a write of the registry: nobody else writes there before it ends.
+
+        Raises:
+            as :meth:`writing` does.
+        """
+        self._may_write()
+        with self._meaning(), self._registering() as connection:
             yield connection
 
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
 
+    @abstractmethod
+    def _reading(self) -> AbstractContextManager[Connection]: ...
+
+    @abstractmethod
+    def _writing(self) -> AbstractContextManager[Connection]: ...
+
+    @abstractmethod
+    def _registering(self) -> AbstractContextManager[Connection]: ...
+
+    @abstractmethod
+    def _driver_meaning(self) -> AbstractContextManager[None]:
+        """Turn the driver's errors into the program's own."""
+
+    @abstractmethod
+    def _meaning_of(self, error: BaseException | None) -> WorkspaceError: ...
+
+    def _runner_at_work(self) -> WorkspaceBusy:
+        return WorkspaceBusy(f"a runner is at work on {self.name}; stop it, then migrate")
+
+    def _may_write(self) -> None:
+        if self._read_only:
+            raise WorkspaceError(f"{self.name} was opened for reading only")
+
     @contextmanager
     def _meaning(self) -> Iterator[None]:
-        """Turn the driver's errors into the program's own."""
         try:
-            with sqlite.meaning(self.path):
+            with self._driver_meaning():
                 yield
         except DBAPIError as error:
-            raise sqlite.meaning_of(error.orig, self.path) from error
+            raise self._meaning_of(error.orig) from error
 
 
-def _connect(path: str, *, read_only: bool) -> sqlite3.Connection:
-    connection = sqlite.connect(path, read_only=read_only)
-    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
-    connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA synchronous=FULL")
-    return connection
-
-
-def driver(connection: Connection) -> sqlite3.Connection:
+def driver(connection: Connection) -> Driver:
     """Give the driver's own connection, inside the same transaction, for the hot statements."""
-    raw = connection.connection.driver_connection
-    assert isinstance(raw, sqlite3.Connection)  # noqa: S101  (for the type checker)
-    return raw
+    lent: Any = connection.connection.driver_connection
+    if connection.dialect.name == "sqlite":
+        plain: Driver = lent
+        return plain
+    from reconciler.workspace.sql.postgres import PostgresDriver  # noqa: PLC0415  (not installed)
+
+    return PostgresDriver(lent)

@@ -10,10 +10,10 @@ from reconciler.workspace.sql.glance import taken_now
 from reconciler.workspace.sql.queries import among, named
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
 
     from reconciler.workspace.records import Declaration, Folder, Owner, OwnerRecord
+    from reconciler.workspace.sql.driver import Driver
 
 TABLES = {"Schedule": "schedules", "Pipeline": "pipelines", "Datastore": "datastores"}
 
@@ -93,7 +93,7 @@ _CLAIMS = {
 }
 
 
-def declare(raw: sqlite3.Connection, owner: Owner, declarations: Sequence[Declaration]) -> None:
+def declare(raw: Driver, owner: Owner, declarations: Sequence[Declaration]) -> None:
     """Record what was applied, and mark the live rows with it."""
     of = named(owner)
     by_kind: dict[str, list[dict[str, object]]] = {}
@@ -106,7 +106,7 @@ def declare(raw: sqlite3.Connection, owner: Owner, declarations: Sequence[Declar
             raw.executemany(mark, same_kind)
 
 
-def undeclare(raw: sqlite3.Connection, owner: Owner, kind: str, names: Iterable[str]) -> None:
+def undeclare(raw: Driver, owner: Owner, kind: str, names: Iterable[str]) -> None:
     """Forget what was applied to objects, and take the marks off their live rows."""
     asked = named(owner) | {"kind": kind, "names": among(names)}
     raw.execute(_UNDECLARE, asked)
@@ -114,7 +114,7 @@ def undeclare(raw: sqlite3.Connection, owner: Owner, kind: str, names: Iterable[
 
 
 def record_folders(
-    raw: sqlite3.Connection, owner: Owner, changed: Mapping[str, Folder], gone: Iterable[str]
+    raw: Driver, owner: Owner, changed: Mapping[str, Folder], gone: Iterable[str]
 ) -> None:
     """Record what folders of the project were read as, and forget others."""
     raw.execute(_FORGET_FOLDERS, named(owner) | {"names": among(gone)})
@@ -127,7 +127,7 @@ def record_folders(
     )
 
 
-def record_owner(raw: sqlite3.Connection, now: int, record: OwnerRecord) -> None:
+def record_owner(raw: Driver, now: int, record: OwnerRecord) -> None:
     """Record an owner's last apply, at ``now`` if it does not say when; its lease stays."""
     owned, outside = taken_now(raw, record.owner)
     raw.execute(
@@ -146,7 +146,7 @@ def record_owner(raw: sqlite3.Connection, now: int, record: OwnerRecord) -> None
     )
 
 
-def claim(raw: sqlite3.Connection, kind: str, key: str, revision: int, owner: Owner) -> int:
+def claim(raw: Driver, kind: str, key: str, revision: int, owner: Owner) -> int:
     """Make an object the owner's; each of its rows goes one revision on. Gives the next revision.
 
     Raises:

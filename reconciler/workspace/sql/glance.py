@@ -12,10 +12,10 @@ from reconciler.workspace.sql import rows
 from reconciler.workspace.sql.queries import GONE, OWN_D, OWN_S, OWN_T, RENAMED, TOUCHED, named
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable
 
     from reconciler.workspace.records import Folder, Owner
+    from reconciler.workspace.sql.driver import Driver
 
 _OUTSIDE = """
 SELECT 'outside' AS part, 'Pipeline' AS a, name AS b, id AS c, status AS d, NULL AS e,
@@ -88,7 +88,7 @@ UNION ALL SELECT 'unsettled', file, NULL, NULL, NULL, NULL, NULL, NULL FROM (
 """  # noqa: S608  (constants)
 
 
-def glance(raw: sqlite3.Connection, owner: Owner) -> Glance | None:
+def glance(raw: Driver, owner: Owner) -> Glance | None:
     """Read what an incremental plan must know; None before a first apply."""
     record: OwnerRecord | None = None
     folders: dict[str, Folder] = {}
@@ -145,7 +145,7 @@ def glance(raw: sqlite3.Connection, owner: Owner) -> Glance | None:
     )
 
 
-def taken_now(raw: sqlite3.Connection, owner: Owner) -> tuple[int, str]:
+def taken_now(raw: Driver, owner: Owner) -> tuple[int, str]:
     """Give ``expected`` and ``outside_then`` as a glance will compare with them."""
     (owned,) = raw.execute(_OWNED, named(owner)).fetchone()
     found = raw.execute(_OUTSIDE, named(owner))

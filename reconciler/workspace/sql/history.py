@@ -10,10 +10,10 @@ from reconciler.errors import NotFound
 from reconciler.workspace.sql import rows
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Sequence
 
     from reconciler.workspace.records import ApplyRecord
+    from reconciler.workspace.sql.driver import Driver
 
 _ALL = ", ".join(rows.APPLY_COLUMNS)
 _LISTED = ", ".join("'' AS plan" if name == "plan" else name for name in rows.APPLY_COLUMNS)
@@ -27,12 +27,12 @@ VALUES ({", ".join("?" * (len(rows.APPLY_COLUMNS) - 1))}) RETURNING id
 """  # noqa: S608  (constants)
 
 
-def newest(raw: sqlite3.Connection, limit: int) -> tuple[ApplyRecord, ...]:
+def newest(raw: Driver, limit: int) -> tuple[ApplyRecord, ...]:
     """List the newest applies first, without their plans."""
     return tuple(map(rows.apply_record, raw.execute(_NEWEST, {"limit": limit})))
 
 
-def one(raw: sqlite3.Connection, number: int) -> ApplyRecord:
+def one(raw: Driver, number: int) -> ApplyRecord:
     """Read one line whole.
 
     Raises:
@@ -44,7 +44,7 @@ def one(raw: sqlite3.Connection, number: int) -> ApplyRecord:
     return rows.apply_record(found)
 
 
-def append(raw: sqlite3.Connection, record: ApplyRecord) -> int:
+def append(raw: Driver, record: ApplyRecord) -> int:
     """Append a line and give its number."""
     last = raw.execute(_LAST).fetchone()
     values = rows.apply_values(record)
@@ -53,7 +53,7 @@ def append(raw: sqlite3.Connection, record: ApplyRecord) -> int:
     return number
 
 
-def broken(raw: sqlite3.Connection) -> int | None:
+def broken(raw: Driver) -> int | None:
     """Give the first line that does not follow from the line before, or None.
 
     The chain begins with the first line that has one: older programs wrote lines without.

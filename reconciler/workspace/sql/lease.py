@@ -10,9 +10,8 @@ from reconciler.workspace.records import Lease
 from reconciler.workspace.sql.queries import named
 
 if TYPE_CHECKING:
-    import sqlite3
-
     from reconciler.workspace.records import Owner
+    from reconciler.workspace.sql.driver import Driver
 
 _MINE = "WHERE owner_project = :project AND owner_target = :target"
 _HELD = f"{_MINE} AND lease_holder = :holder AND lease_fence = :fence"
@@ -34,7 +33,7 @@ _CHECK = f"SELECT 1 FROM owners {_HELD}"  # noqa: S608  (constants)
 _LONGEST = 3600 * SECOND
 
 
-def acquire(raw: sqlite3.Connection, now: int, owner: Owner, holder: str, seconds: int) -> Lease:
+def acquire(raw: Driver, now: int, owner: Owner, holder: str, seconds: int) -> Lease:
     """Take a lease that is free, has ended by ``now``, or is the holder's own.
 
     One that ends far in the future is free too: whoever took it is found out by its fence.
@@ -53,7 +52,7 @@ def acquire(raw: sqlite3.Connection, now: int, owner: Owner, holder: str, second
     return Lease(owner=owner, holder=holder, fence=taken.fetchone()[0], until=until)
 
 
-def renew(raw: sqlite3.Connection, now: int, lease: Lease, seconds: int) -> Lease:
+def renew(raw: Driver, now: int, lease: Lease, seconds: int) -> Lease:
     """Move the end of a lease to so many seconds after ``now``.
 
     Raises:
@@ -65,12 +64,12 @@ def renew(raw: sqlite3.Connection, now: int, lease: Lease, seconds: int) -> Leas
     return Lease(owner=lease.owner, holder=lease.holder, fence=lease.fence, until=until)
 
 
-def release(raw: sqlite3.Connection, lease: Lease) -> None:
+def release(raw: Driver, lease: Lease) -> None:
     """Give a lease back; one that somebody else has taken is left alone."""
     raw.execute(_RELEASE, _named(lease))
 
 
-def check(raw: sqlite3.Connection, lease: Lease) -> None:
+def check(raw: Driver, lease: Lease) -> None:
     """Make sure that a lease still holds, whatever its end says.
 
     Raises:

@@ -18,7 +18,6 @@ from reconciler.workspace.records import Pool, Session, Watch, WatchState
 from reconciler.workspace.sql import queries, rows, statements
 from reconciler.workspace.sql.connection import driver
 from reconciler.workspace.sql.ledger_transaction import POOLS, SqlLedgerTransaction
-from reconciler.workspace.sql.lock import RunnerLock
 from reconciler.workspace.sql.tables import (
     UNFINISHED,
     alerts,
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement
 
-    from reconciler.clock import Clock
     from reconciler.run import Attempt, Run
     from reconciler.workspace.records import Alert, FileFacts, Poll, RegisteredDatastore
     from reconciler.workspace.sql.connection import Database
@@ -93,8 +91,12 @@ SELECT 1 FROM runs WHERE state IN ('NotStarted', 'Running') AND state = 'Running
   AND fence <> :fence
 LIMIT 1
 """
-# Whoever holds the lock is alone: all others are gone.
-_END_OTHERS = "UPDATE sessions SET ended_at = :now WHERE ended_at IS NULL AND fence <> :fence"
+_END_OTHERS = """
+WITH others AS MATERIALIZED (
+  SELECT fence FROM sessions WHERE ended_at IS NULL AND fence <> :fence
+)
+UPDATE sessions SET ended_at = :now WHERE fence IN (SELECT fence FROM others) AND {gone}
+"""
 _TAKE_OVER = """
 UPDATE runs SET fence = :fence
 WHERE state IN ('NotStarted', 'Running') AND state = 'Running' AND fence <> :fence AND fence IN (
@@ -112,32 +114,31 @@ WHERE attempts.node = ? AND attempts.state = 'Unknown' AND attempts.ended_at >= 
 
 
 class SqlLedger:
-    """A :class:`~reconciler.workspace.base.Ledger` on one SQLite database."""
+    """A :class:`~reconciler.workspace.base.Ledger` on one SQL database."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._clock = clock
-        self._lock = RunnerLock(f"{database.path}.runner.lock")
+        self._right = database.right()
         self._session: Session | None = None
         self._experiments: set[str] = set()
 
     def now(self) -> int:
-        """Give the present instant; SQLite has no better clock than the machine's."""
-        return self._clock.now()
+        """Give the workspace's present instant."""
+        return self._database.now()
 
     def begin_session(
         self, *, host: str, pid: int, node: str = "", wait: bool = False
     ) -> Session | None:
-        """Become the runner.
+        """Become a runner.
 
-        With ``wait`` this blocks until the present runner is gone, or a signal handler raises.
+        On SQLite ``wait`` blocks until the present runner is gone, or a signal handler raises.
 
         Raises:
             WorkspaceError: this ledger already is the runner, or the platform has no file locks.
         """
         if self._session is not None:
             raise WorkspaceError("this ledger already is the runner")
-        if not self._lock.acquire(wait=wait):
+        if not self._right.acquire(wait=wait):
             return None
         try:
             with self._database.writing() as connection:
@@ -150,12 +151,14 @@ class SqlLedger:
                         host=host,
                         pid=pid,
                         boot_id=_boot_id(),
-                        started_at=self._clock.now(),
+                        started_at=self._database.now(connection),
                         node=node,
                     )
                 ).scalar_one()
+                # Others see the session no sooner than that it lives.
+                self._right.mark(fence)
         except BaseException:
-            self._lock.release()
+            self._right.release()
             raise
         self._session = Session(id=session_id, fence=fence, node=node)
         return self._session
@@ -180,7 +183,7 @@ class SqlLedger:
         now = self.now()
         with self._database.writing() as connection:
             raw = driver(connection)
-            raw.execute(_END_OTHERS, asked | {"now": now})
+            raw.execute(_END_OTHERS.format(gone=self._database.dialect.gone), asked | {"now": now})
             taken = raw.execute(_TAKE_OVER, asked | {"gone": now - patience})
             return [run_id for (run_id,) in taken]
 
@@ -193,11 +196,12 @@ class SqlLedger:
             return [f"{run_id}/{step}/{number}" for run_id, step, number in found]
 
     def listen(self) -> int | None:
-        """Give no descriptor: SQLite tells nobody."""
-        return None
+        """Give a descriptor that becomes readable when others wrote; another one each session."""
+        return self._right.listen()
 
     def heard(self) -> None:
-        """Do nothing."""
+        """Empty that descriptor."""
+        self._right.heard()
 
     def end_session(self) -> None:
         """Give the right back; without a session this does nothing."""
@@ -209,10 +213,10 @@ class SqlLedger:
                 connection.execute(
                     update(sessions)
                     .where(sessions.c.fence == session.fence)
-                    .values(ended_at=self._clock.now())
+                    .values(ended_at=self._database.now(connection))
                 )
         finally:
-            self._lock.release()
+            self._right.release()
 
     @contextmanager
     def transaction(self) -> Iterator[SqlLedgerTransaction]:
@@ -225,15 +229,17 @@ class SqlLedger:
         """
         session = self._session
         with self._database.writing() as connection:
-            raw = driver(connection)
-            if session is not None:
-                # Nobody else can begin a session before this transaction ends.
-                (newest,) = raw.execute("SELECT max(fence) FROM sessions").fetchone()
-                if newest != session.fence:
-                    raise SessionLost("another runner has taken over; this one may not write")
             transaction = SqlLedgerTransaction(
-                connection, raw, self._clock.now(), session, self._experiments
+                connection,
+                self._database.dialect,
+                self._database.now(connection),
+                session,
+                self._experiments,
             )
+            if session is not None:
+                found = driver(connection).execute(self._database.dialect.alive, (session.fence,))
+                if self._right.lost or found.fetchone() is None:
+                    raise SessionLost("another runner has taken over; this one may not write")
             yield transaction
         self._experiments |= transaction.new_experiments
 

@@ -14,6 +14,7 @@ from reconciler.run import RunState
 from reconciler.schedule import Status
 from reconciler.workspace.records import Arrival, DueTimer, Pool, Unfinished, WatchState
 from reconciler.workspace.sql import queries, rows
+from reconciler.workspace.sql.connection import driver
 from reconciler.workspace.sql.tables import (
     UNFINISHED,
     changes,
@@ -25,7 +26,6 @@ from reconciler.workspace.sql.tables import (
 )
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import Connection
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Session,
         TimerMove,
     )
+    from reconciler.workspace.sql.dialect import Dialect
 
 
 def _into(table: str, columns: Sequence[str], rest: str = "") -> str:
@@ -149,13 +150,14 @@ class SqlLedgerTransaction:
     def __init__(
         self,
         connection: Connection,
-        raw: sqlite3.Connection,
+        dialect: Dialect,
         now: int,
         session: Session | None,
         known_experiments: set[str],
     ) -> None:
         self._connection = connection
-        self._raw = raw
+        self._raw = driver(connection)
+        self._dialect = dialect
         self._now = now
         self._session = session
         self._known_experiments = known_experiments

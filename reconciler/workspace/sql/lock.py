@@ -20,6 +20,8 @@ class RunnerLock:
     must not keep the right for it.
     """
 
+    lost = False
+
     def __init__(self, path: str) -> None:
         self._path = path
         self._descriptor: int | None = None
@@ -57,6 +59,16 @@ class RunnerLock:
         self._descriptor = descriptor
         _held.add(self)
         return True
+
+    def mark(self, fence: int) -> None:
+        """Do nothing: there is one session at a time."""
+
+    def listen(self) -> int | None:
+        """Give no descriptor: nobody tells anything."""
+        return None
+
+    def heard(self) -> None:
+        """Do nothing."""
 
     def release(self) -> None:
         """Give the lock back; again and again does no harm."""

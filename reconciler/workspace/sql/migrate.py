@@ -9,10 +9,11 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reconciler.errors import NotFound, WorkspaceBusy, WorkspaceError
-from reconciler.workspace.sql.connection import Database, driver
-from reconciler.workspace.sql.lock import RunnerLock
-from reconciler.workspace.sql.schema import HEAD, known_revision
+from reconciler.clock import SystemClock
+from reconciler.errors import NotFound, WorkspaceError
+from reconciler.workspace.sql.open import open_database
+from reconciler.workspace.sql.schema import HEAD, known
+from reconciler.workspace.sql.sqlite_database import SqliteDatabase
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -31,16 +32,30 @@ def create_file(path: str) -> None:
             new = Path(scratch, "new.db")
             with closing(sqlite3.connect(new)) as raw:
                 raw.execute("PRAGMA journal_mode=WAL")
-            database = Database(str(new))
-            try:
-                with database.writing() as connection:
+            with closing(SqliteDatabase(str(new), SystemClock())) as database:
+                with database.migrating() as connection:
                     upgrade(connection, HEAD)
-            finally:
-                database.close()
             with suppress(FileExistsError):
                 os.link(new, target)
     except OSError as error:
         raise WorkspaceError(f"{path} cannot be created: {error.strerror}") from error
+
+
+def create_schema(url: str) -> None:
+    """Make a new workspace in a PostgreSQL database; one that appears meanwhile stays.
+
+    Raises:
+        WorkspaceError: it cannot be made there.
+    """
+    from reconciler.workspace.sql.postgres_database import (  # noqa: PLC0415  (may not be there)
+        PostgresDatabase,
+    )
+
+    with closing(PostgresDatabase(url)) as database, database.migrating() as connection:
+        with suppress(NotFound):
+            database.revision()
+            return
+        upgrade(connection, HEAD)
 
 
 def upgrade(connection: Connection, revision: str) -> None:
@@ -56,8 +71,8 @@ def upgrade(connection: Connection, revision: str) -> None:
     command.upgrade(config, revision)
 
 
-def migrate(path: str) -> tuple[str, str]:
-    """Bring the workspace at ``path`` to this program's schema; give the revisions before, after.
+def migrate(place: str) -> tuple[str, str]:
+    """Bring the workspace at ``place`` to this program's schema; give the revisions before, after.
 
     Raises:
         NotFound: there is no workspace.
@@ -65,22 +80,10 @@ def migrate(path: str) -> tuple[str, str]:
         WorkspaceBusy: a runner is at work on it.
         WorkspaceError: it is not a workspace.
     """
-    if not Path(path).exists():
-        raise NotFound(f"no workspace at {path}; `reconciler apply` creates it")
-    if not Path(path).is_file():
-        raise WorkspaceError(f"{path} is not a file")
-    database = Database(path)
-    lock = RunnerLock(f"{path}.runner.lock")
-    try:
-        with database.reading() as connection:
-            # No lock is left beside something else.
-            known_revision(driver(connection), path)
-        if not lock.acquire(wait=False):
-            raise WorkspaceBusy(f"a runner is at work on {path}; stop it, then migrate")
-        with database.writing() as connection:
-            before = known_revision(driver(connection), path)
+    with closing(open_database(place, SystemClock())) as database:
+        # No lock is left beside something else.
+        known(database.revision(), database.name)
+        with database.migrating() as connection:
+            before = known(database.revision(), database.name)
             upgrade(connection, HEAD)
-    finally:
-        database.close()
-        lock.release()
     return before, HEAD

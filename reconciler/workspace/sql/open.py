@@ -1,4 +1,4 @@
-"""Opening a workspace on SQLite."""
+"""Opening a workspace, wherever it is: a path is an SQLite file, a URL a PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.errors import NotFound, WorkspaceError
+from reconciler.workspace.address import is_postgres
+from reconciler.workspace.sql import schema
 from reconciler.workspace.sql.reader import SqlReader
-from reconciler.workspace.sql.schema import check
-from reconciler.workspace.sql.sqlite import ReadOnlyFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from types import ModuleType
 
     from reconciler.clock import Clock
     from reconciler.workspace.base import Ledger, Registry
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 class SqlWorkspace:
     """Registry and ledger on one database; close it when done."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database) -> None:
         from reconciler.workspace.sql.ledger import SqlLedger  # noqa: PLC0415  (SQLAlchemy)
         from reconciler.workspace.sql.registry import SqlRegistry  # noqa: PLC0415  (the same)
 
         self._database = database
-        self._ledger = SqlLedger(database, clock)
-        self.registry: Registry = SqlRegistry(database, clock)
+        self._ledger = SqlLedger(database)
+        self.registry: Registry = SqlRegistry(database)
         self.ledger: Ledger = self._ledger
 
     def close(self) -> None:
@@ -39,56 +40,112 @@ class SqlWorkspace:
 
 
 def open_workspace(
-    path: str, clock: Clock, *, create: bool, read_only: bool = False
+    place: str, clock: Clock, *, create: bool, read_only: bool = False
 ) -> SqlWorkspace:
-    """Open the workspace in the SQLite file ``path``; with ``create`` make it if there is none.
+    """Open the workspace at ``place``; with ``create`` make it if there is none.
+
+    A PostgreSQL database has its own clock; its URL may name a schema (``options=-csearch_path``).
 
     Raises:
         NotFound: there is none.
         SchemaMismatch: another version of this program wrote it.
         WorkspaceError: it cannot be opened, or is something else.
     """
-    from reconciler.workspace.sql.connection import Database, driver  # noqa: PLC0415  (SQLAlchemy)
-
-    if create and not Path(path).exists():
-        from reconciler.workspace.sql.migrate import create_file  # noqa: PLC0415  (seldom needed)
-
-        create_file(path)
-    _must_be_file(path)
-    database = Database(path, read_only=read_only)
+    if create:
+        _create(place)
+    database = open_database(place, clock, read_only=read_only)
     try:
-        with database.reading() as connection:
-            check(driver(connection), path)
+        schema.check(database.revision(), database.name)
     except BaseException:
         database.close()
         raise
-    return SqlWorkspace(database, clock)
+    return SqlWorkspace(database)
 
 
-def open_reader(path: str, clock: Clock, trace: Callable[[str], object] | None = None) -> SqlReader:
-    """Open the registry in the SQLite file ``path`` without any way to write, and at once.
+def open_reader(
+    place: str, clock: Clock, trace: Callable[[str], object] | None = None
+) -> SqlReader:
+    """Open the registry at ``place`` without any way to write, and at once.
 
     ``trace`` is told the text of each statement.
 
     Raises:
-        NotFound: there is none.
-        SchemaMismatch: another version of this program wrote it.
-        WorkspaceError: it cannot be opened, or is something else.
+        as :func:`open_workspace` does.
     """
-    _must_be_file(path)
-    file = ReadOnlyFile(path, trace)
+    if is_postgres(place):
+        connection = postgres_driver().ReadOnlyConnection(place, trace)
+        reader = SqlReader(connection.reading, connection.now)
+    else:
+        from reconciler.workspace.sql.sqlite import ReadOnlyFile  # noqa: PLC0415  (as above)
+
+        must_be_file(place)
+        connection = ReadOnlyFile(place, trace)
+        reader = SqlReader(connection.reading, clock.now)
     try:
-        with file.reading() as raw:
-            check(raw, path)
+        schema.check(connection.revision(), connection.name)
     except BaseException:
-        file.close()
+        connection.close()
         raise
-    return SqlReader(file.reading, clock)
+    return reader
 
 
-def _must_be_file(path: str) -> None:
+def must_be_file(path: str) -> None:
+    """Refuse a path where there is no workspace.
+
+    Raises:
+        NotFound: nothing is there.
+        WorkspaceError: a folder is there.
+    """
     if Path(path).is_file():
         return
     if Path(path).exists():
         raise WorkspaceError(f"{path} is not a file")
     raise NotFound(f"no workspace at {path}; `reconciler apply` creates it")
+
+
+def postgres_driver() -> ModuleType:
+    """Load what talks to PostgreSQL.
+
+    Raises:
+        WorkspaceError: its driver is not installed.
+    """
+    try:
+        from reconciler.workspace.sql import postgres  # noqa: PLC0415  (may not be there)
+    except ImportError as error:
+        raise WorkspaceError(
+            f"PostgreSQL needs a driver ({error}): pip install 'reconciler[postgres]'"
+        ) from None
+    return postgres
+
+
+def open_database(place: str, clock: Clock, *, read_only: bool = False) -> Database:
+    """Open the database at ``place``, whatever is in it.
+
+    Raises:
+        NotFound: there is no such file.
+        WorkspaceError: it is not a file, or there is no driver for it.
+    """
+    if is_postgres(place):
+        postgres_driver()
+        from reconciler.workspace.sql.postgres_database import (  # noqa: PLC0415  (SQLAlchemy)
+            PostgresDatabase,
+        )
+
+        return PostgresDatabase(place, read_only=read_only)
+    from reconciler.workspace.sql.sqlite_database import SqliteDatabase  # noqa: PLC0415  (the same)
+
+    must_be_file(place)
+    return SqliteDatabase(place, clock, read_only=read_only)
+
+
+def _create(place: str) -> None:
+    if is_postgres(place):
+        postgres = postgres_driver()
+        if not postgres.has_workspace(place):
+            from reconciler.workspace.sql.migrate import create_schema  # noqa: PLC0415  (seldom)
+
+            create_schema(place)
+    elif not Path(place).exists():
+        from reconciler.workspace.sql.migrate import create_file  # noqa: PLC0415  (seldom needed)
+
+        create_file(place)

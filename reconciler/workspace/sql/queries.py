@@ -17,10 +17,10 @@ from reconciler.workspace.records import CodeTree, Live
 from reconciler.workspace.sql import rows
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterable, Sequence
 
     from reconciler.workspace.records import Declaration, Experiment, Owner
+    from reconciler.workspace.sql.driver import Driver
 
 _LAYOUT = {
     "id": "TEXT",
@@ -248,13 +248,13 @@ SELECT {", ".join(rows.DECLARATION_FIELDS)} FROM declarations AS d WHERE {OWN_D}
 """  # noqa: S608  (constants)
 
 
-def live(raw: sqlite3.Connection) -> Live:
+def live(raw: Driver) -> Live:
     """Read everything that is registered."""
     return _live(raw.execute(_LIVE))
 
 
 def live_part(  # noqa: PLR0913  (the port's)
-    raw: sqlite3.Connection,
+    raw: Driver,
     owner: Owner,
     *,
     files: Iterable[str],
@@ -273,26 +273,26 @@ def live_part(  # noqa: PLR0913  (the port's)
 
 
 def dependents(
-    raw: sqlite3.Connection, owner: Owner, pipelines: Iterable[str], datastores: Iterable[str]
+    raw: Driver, owner: Owner, pipelines: Iterable[str], datastores: Iterable[str]
 ) -> tuple[str, ...]:
     """Name the files whose declarations refer to one of these objects, sorted."""
     asked = {"pipelines": among(pipelines), "datastores": among(datastores)}
     return tuple(sorted(file for (file,) in raw.execute(_DEPENDENTS, named(owner) | asked)))
 
 
-def declarations(raw: sqlite3.Connection, owner: Owner) -> tuple[Declaration, ...]:
+def declarations(raw: Driver, owner: Owner) -> tuple[Declaration, ...]:
     """List what an owner applied last, sorted by kind and name."""
     found = map(rows.declaration, raw.execute(_DECLARATIONS, named(owner)))
     return tuple(sorted(found, key=attrgetter("kind", "name")))
 
 
-def experiments(raw: sqlite3.Connection) -> tuple[Experiment, ...]:
+def experiments(raw: Driver) -> tuple[Experiment, ...]:
     """List experiments, sorted by name."""
     found = raw.execute("SELECT id, name, created_at FROM experiments ORDER BY name")
     return tuple(map(rows.experiment, found))
 
 
-def code(raw: sqlite3.Connection, digest: str) -> CodeTree:
+def code(raw: Driver, digest: str) -> CodeTree:
     """Read a code snapshot.
 
     Raises:

@@ -8,11 +8,9 @@ from reconciler.workspace.sql import history, queries
 from reconciler.workspace.sql.glance import glance
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable, Iterable
     from contextlib import AbstractContextManager
 
-    from reconciler.clock import Clock
     from reconciler.workspace.records import (
         ApplyRecord,
         CodeTree,
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
         Live,
         Owner,
     )
+    from reconciler.workspace.sql.driver import Driver
 
 
 class SqlLiveReader:
@@ -30,7 +29,7 @@ class SqlLiveReader:
     ``reading`` lends a connection of the driver's own for one statement.
     """
 
-    def __init__(self, reading: Callable[[], AbstractContextManager[sqlite3.Connection]]) -> None:
+    def __init__(self, reading: Callable[[], AbstractContextManager[Driver]]) -> None:
         self._reading = reading
 
     def live(self) -> Live:
@@ -79,14 +78,14 @@ class SqlReader(SqlLiveReader):
     """A :class:`~reconciler.workspace.base.RegistryReader` on one SQL database."""
 
     def __init__(
-        self, reading: Callable[[], AbstractContextManager[sqlite3.Connection]], clock: Clock
+        self, reading: Callable[[], AbstractContextManager[Driver]], now: Callable[[], int]
     ) -> None:
         super().__init__(reading)
-        self._clock = clock
+        self._now = now
 
     def now(self) -> int:
-        """Give the present instant; SQLite has no better clock than the machine's."""
-        return self._clock.now()
+        """Give the workspace's present instant."""
+        return self._now()
 
     def declarations(self, owner: Owner) -> tuple[Declaration, ...]:
         """List what an owner applied last, sorted by kind and name."""

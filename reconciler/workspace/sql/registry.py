@@ -11,19 +11,18 @@ from reconciler.workspace.sql.reader import SqlReader
 from reconciler.workspace.sql.registry_transaction import SqlRegistryTransaction
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Iterator
 
-    from reconciler.clock import Clock
     from reconciler.workspace.records import Lease, Owner
     from reconciler.workspace.sql.connection import Database
+    from reconciler.workspace.sql.driver import Driver
 
 
 class SqlRegistry(SqlReader):
     """A :class:`~reconciler.workspace.base.Registry` on one SQL database."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        super().__init__(self._lend, clock)
+    def __init__(self, database: Database) -> None:
+        super().__init__(self._lend, database.now)
         self._database = database
 
     def acquire_lease(self, owner: Owner, holder: str, seconds: int) -> Lease:
@@ -32,8 +31,9 @@ class SqlRegistry(SqlReader):
         Raises:
             WorkspaceBusy: somebody holds it; the message says who and until when.
         """
-        with self._database.writing() as connection:
-            return leases.acquire(driver(connection), self.now(), owner, holder, seconds)
+        with self._database.registering() as connection:
+            now = self._database.now(connection)
+            return leases.acquire(driver(connection), now, owner, holder, seconds)
 
     def renew_lease(self, lease: Lease, seconds: int) -> Lease:
         """Move the end of a lease.
@@ -41,21 +41,22 @@ class SqlRegistry(SqlReader):
         Raises:
             StalePlan: somebody else has taken it since.
         """
-        with self._database.writing() as connection:
-            return leases.renew(driver(connection), self.now(), lease, seconds)
+        with self._database.registering() as connection:
+            now = self._database.now(connection)
+            return leases.renew(driver(connection), now, lease, seconds)
 
     def release_lease(self, lease: Lease) -> None:
         """Give a lease back; one that somebody else has taken is left alone."""
-        with self._database.writing() as connection:
+        with self._database.registering() as connection:
             leases.release(driver(connection), lease)
 
     @contextmanager
     def transaction(self) -> Iterator[SqlRegistryTransaction]:
         """Begin writing; commits at the end of the block, rolls back on an exception."""
-        with self._database.writing() as connection:
-            yield SqlRegistryTransaction(connection, self._clock.now())
+        with self._database.registering() as connection:
+            yield SqlRegistryTransaction(connection, self._database.now(connection))
 
     @contextmanager
-    def _lend(self) -> Iterator[sqlite3.Connection]:
+    def _lend(self) -> Iterator[Driver]:
         with self._database.reading() as connection:
             yield driver(connection)

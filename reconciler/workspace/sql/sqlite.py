@@ -29,7 +29,7 @@ class ReadOnlyFile:
     """
 
     def __init__(self, path: str, trace: Callable[[str], object] | None = None) -> None:
-        self.path = path
+        self.name = path
         self._lock = Lock()
         with meaning(path):
             self._raw = connect(path, read_only=True)
@@ -40,8 +40,13 @@ class ReadOnlyFile:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Lend the connection; each statement sees one consistent moment of its own."""
-        with self._lock, meaning(self.path):
+        with self._lock, meaning(self.name):
             yield self._raw
+
+    def revision(self) -> str:
+        """Give the schema's revision."""
+        with self.reading() as raw:
+            return revision(raw, self.name)
 
     def close(self) -> None:
         """Close the connection."""
@@ -65,6 +70,21 @@ def _mode(path: str) -> str:
     writable = os.access(Path(path).absolute().parent, os.W_OK)
     alone = not Path(f"{path}-wal").exists()
     return "immutable=1" if alone and not writable else "mode=ro"
+
+
+def revision(raw: sqlite3.Connection, path: str) -> str:
+    """Give the schema's revision in one statement.
+
+    Raises:
+        WorkspaceError: it is not a workspace.
+    """
+    try:
+        row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.OperationalError as error:
+        if raw.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchone():
+            raise
+        raise WorkspaceError(f"{path} is a database but not a workspace") from error
+    return str(row and row[0])
 
 
 @contextmanager

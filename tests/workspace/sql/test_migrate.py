@@ -14,7 +14,7 @@ from reconciler.errors import NotFound, SchemaMismatch, WorkspaceBusy, Workspace
 from reconciler.schedule import Missed
 from reconciler.workspace.records import Hold, OwnerRecord
 from reconciler.workspace.sql import open_workspace
-from reconciler.workspace.sql.connection import Database
+from reconciler.workspace.sql.sqlite_database import SqliteDatabase
 from reconciler.workspace.sql.migrate import migrate, upgrade
 from reconciler.workspace.sql.schema import HEAD, REVISIONS
 from reconciler.workspace.sql.tables import metadata
@@ -30,7 +30,7 @@ def path(tmp_path):
 
 def at_revision(path, revision):
     sqlite3.connect(path).close()
-    database = Database(path)
+    database = SqliteDatabase(path, CLOCK)
     with closing(database), database.writing() as connection:
         upgrade(connection, revision)
 

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from reconciler.workspace.sql.migrations.collation import compare_by_bytes
 from reconciler.workspace.sql.tables import metadata
 
 context.configure(
@@ -12,3 +13,4 @@ context.configure(
 )
 with context.begin_transaction():
     context.run_migrations()
+    compare_by_bytes(context.config.attributes["connection"])

@@ -11,8 +11,17 @@ depends_on = None
 COUNTER = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
 
+NOW = """
+CREATE FUNCTION reconciler_now() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+  SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint
+$$
+"""
+
+
 def upgrade() -> None:
-    """Create the tables."""
+    """Create the tables; where the database has a clock, let it tell the instant."""
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute(NOW)
     op.create_table(
         "trees",
         sa.Column("digest", sa.Text(), nullable=False),

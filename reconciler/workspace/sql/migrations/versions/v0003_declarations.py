@@ -41,9 +41,9 @@ def upgrade() -> None:
     for name in ("error", "plan_digest", "approval_digest", "chain"):
         op.add_column("applies", _text(name))
     _create_tables()
-    if op.get_bind().dialect.name == "sqlite":
-        for table, columns in COMPARED.items():
-            op.execute(_trigger(table, (*columns, *OWNER)))
+    written = {"sqlite": _sqlite_trigger, "postgresql": _postgres_trigger}
+    for table, columns in COMPARED.items():
+        op.execute(written[op.get_bind().dialect.name](table, (*columns, *OWNER)))
 
 
 def _text(name: str, default: str = "") -> sa.Column[str]:
@@ -104,7 +104,7 @@ def _create_tables() -> None:
     )
 
 
-def _trigger(table: str, columns: tuple[str, ...]) -> str:
+def _sqlite_trigger(table: str, columns: tuple[str, ...]) -> str:
     """Give a changed row its next revision where whoever changed it did not."""
     key = "name" if table == "datastores" else "id"
     differs = " OR ".join(f"NEW.{column} IS NOT OLD.{column}" for column in columns)
@@ -117,4 +117,21 @@ def _trigger(table: str, columns: tuple[str, ...]) -> str:
       UPDATE {table} SET revision = OLD.revision + 1 WHERE {key} = NEW.{key};
       {timer if table == "schedules" else ""}
     END
+    """  # noqa: S608  (constants)
+
+
+def _postgres_trigger(table: str, columns: tuple[str, ...]) -> str:
+    differs = " OR ".join(f"NEW.{column} IS DISTINCT FROM OLD.{column}" for column in columns)
+    timer = "UPDATE timers SET revision = OLD.revision + 1 WHERE schedule_id = NEW.id;"
+    return f"""
+    CREATE FUNCTION {table}_revised() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+      NEW.revision = OLD.revision + 1;
+      {timer if table == "schedules" else ""}
+      RETURN NEW;
+    END
+    $$;
+    CREATE TRIGGER {table}_revised BEFORE UPDATE OF {", ".join(columns)} ON {table}
+    FOR EACH ROW WHEN (NEW.revision = OLD.revision AND ({differs}))
+    EXECUTE FUNCTION {table}_revised()
     """  # noqa: S608  (constants)

@@ -1,0 +1,39 @@
+"""What the two kinds of SQL say each in its own way; all other statements are one text for both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One kind of SQL.
+
+    ``shared``: several runners write at once, so they lock the rows that they rely on. Where they
+    do not, a writer is alone anyway.
+    """
+
+    shared: bool
+    alive: str
+    gone: str
+
+    def claiming(self, statement: str, table: str) -> str:
+        """Let a SELECT claim the rows of ``table``, and leave out what somebody else claimed."""
+        return f"{statement} FOR NO KEY UPDATE OF {table} SKIP LOCKED" if self.shared else statement
+
+
+# ``alive`` finds the instant of a session that may write, and keeps it from being ended meanwhile;
+# ``gone`` tells which others have lost their right, as a condition on ``sessions``.
+SQLITE = Dialect(
+    shared=False,
+    # Nobody else can begin a session before this transaction ends.
+    alive="""SELECT 1 FROM sessions WHERE fence = ? AND ended_at IS NULL
+    AND fence = (SELECT max(fence) FROM sessions)""",
+    # Whoever holds the lock is alone.
+    gone="TRUE",
+)
+POSTGRES = Dialect(
+    shared=True,
+    alive="SELECT 1 FROM sessions WHERE fence = ? AND ended_at IS NULL FOR SHARE",
+    gone="pg_try_advisory_xact_lock(hashtext('reconciler session ' || current_schema()), fence::int)",
+)
