@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from reconciler.cli.say import local, utc
 from reconciler.clock import iso, parse_instant, to_datetime
+from reconciler.fields import duration_text
 from reconciler.live import Owner
 from reconciler.plan.bind import label
 from reconciler.plan.spec import spec_value
@@ -27,16 +29,20 @@ if TYPE_CHECKING:
 _INSTANTS = frozenset(
     (
         "applied_at",
+        "at",
         "committed_at",
         "created_at",
         "decided_at",
         "due_at",
         "ended_at",
+        "finish_by",
         "next_due",
         "next_poll",
+        "not_before",
         "polled_at",
         "processed_to",
         "since",
+        "start_by",
         "started_at",
         "until",
         "updated_at",
@@ -66,6 +72,8 @@ def data(value: Any) -> Any:  # noqa: ANN401  (any record, to any plain data)
             field.name: _member(field.name, getattr(value, field.name))
             for field in dataclasses.fields(value)
         }
+    if isinstance(value, timedelta):
+        return duration_text(value)
     if isinstance(value, tuple | list):
         return [data(item) for item in value]
     return value

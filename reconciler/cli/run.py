@@ -14,15 +14,15 @@ from reconciler.cli.scope import Scope, output, scoped
 from reconciler.errors import NotFound, ReconcilerError
 from reconciler.pipeline import ParameterType, Pipeline
 from reconciler.plan.spec import spec_value
-from reconciler.reconcile.operate import find_pipeline, find_schedule, run_pipeline, run_schedule
+from reconciler.reconcile.ask import bound, run_pipeline, run_schedule
+from reconciler.reconcile.operate import find_pipeline, find_schedule
 from reconciler.run import RunState
-from reconciler.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from reconciler.fields import Scalar
-    from reconciler.live import Live, PublishedPipeline
+    from reconciler.live import PublishedPipeline
     from reconciler.run import Run
     from reconciler.settings import Workspace
 
@@ -30,12 +30,15 @@ _LOOK_AGAIN = 0.2
 _BOOLEANS = {"true": True, "false": False}
 
 
-@click.command("run")
+@click.command(
+    "run",
+    epilog="Example: reconciler run nightly-scoring -p batch_size=64 --token monday --wait",
+)
 @click.argument("schedule", required=False)
 @click.option("--pipeline", metavar="NAME", help="A pipeline instead: its name, name@3 or id.")
 @click.option("--experiment", metavar="NAME", help="With --pipeline; its name by default.")
-@click.option("-p", "--parameter", "given", metavar="NAME=VALUE", multiple=True)
-@click.option("--token", help="The same token twice is one run.")
+@click.option("-p", "--param", "--parameter", "given", metavar="NAME=VALUE", multiple=True)
+@click.option("--token", help="The same token twice is one run, with the same parameters.")
 @click.option("--wait", is_flag=True, help="Wait for its end; exit 1 unless it finished.")
 @output
 @scoped
@@ -61,32 +64,30 @@ def command(  # noqa: PLR0913  (its options)
     live = registry.live()
     token = token or str(uuid.uuid4())
     if schedule is not None:
-        parameters = _typed(_pipeline_of(live, schedule), given)
-        run = run_schedule(registry, ledger, schedule, parameters, token)
+        here = find_schedule(live, schedule)
+        parameters = _typed(bound(live, here), given)
+        asked = run_schedule(registry, ledger, here.id, parameters, token)
     else:
         version = find_pipeline(live, pipeline or "")
         parameters = _typed(version, given)
-        run = run_pipeline(
+        asked = run_pipeline(
             registry, ledger, version.id, experiment or version.name, parameters, token
         )
+    run = asked.run
+    if asked.again:
+        click.echo(f"note: token '{token}' was used before, for this run", err=True)
     if not address.has_runner():
         click.echo(f"note: {address.start_hint()}", err=True)
     if wait:
         # Whoever stops waiting will want to know what goes on.
         click.echo(f"waiting for run {run.id}", err=True)
-    run = _wait(workspace, run.id) if wait else ledger.run(run.id)
+        run = _wait(workspace, run.id)
     if as_json:
-        document(data(run))
+        document({**data(run), "again": asked.again})
     else:
         reason = f": {run.reason}" if run.reason else ""
         click.echo(f"run {run.id} {state(run.state)}{reason}")
     return 1 if wait and run.state is not RunState.FINISHED else 0
-
-
-def _pipeline_of(live: Live, schedule: str) -> PublishedPipeline:
-    here = find_schedule(live, schedule)
-    reference = spec_value(Schedule, here.spec).pipeline
-    return find_pipeline(live, here.pipeline_id or reference.removesuffix("@latest"))
 
 
 def _typed(pipeline: PublishedPipeline, given: tuple[str, ...]) -> Mapping[str, Scalar]:

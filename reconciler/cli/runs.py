@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 _STATES = {state.value.lower(): state for state in RunState}
 
 
-@click.command("runs")
+@click.command(
+    "runs",
+    epilog="Example: reconciler runs nightly-scoring --state Failed --state Canceled",
+)
 @click.argument("schedule", required=False)
 @click.option(
     "--state",
@@ -48,13 +51,26 @@ def command(
     if as_json:
         document([{**data(run), "pipeline": versions[run.pipeline_id]} for run in found])
         return
-    head = ("RUN", "SCHEDULE", "PIPELINE", "STATE", "DUE", "STARTED", "TOOK", "REASON")
+    head = (
+        "RUN",
+        "SCHEDULE",
+        "PIPELINE",
+        "STATE",
+        "TRY",
+        "POOL",
+        "DUE",
+        "STARTED",
+        "TOOK",
+        "REASON",
+    )
     rows = [
         (
             short(run.id),
             run.schedule_name,
             versions[run.pipeline_id],
             run.state.value,
+            str(run.number) if run.number > 1 else "",
+            run.pool or "",
             utc(run.due_at),
             utc(run.started_at),
             _took(run),

@@ -22,7 +22,8 @@ from reconciler.pipeline import Pipeline
 from reconciler.plan.bind import label
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.operate import find_pipeline, find_schedule
-from reconciler.schedule import DatastoreChange, Schedule
+from reconciler.run import AttemptState, RunState
+from reconciler.schedule import DatastoreChange, OnUnknown, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -169,12 +170,17 @@ def _write_run(facts: Facts) -> None:
         "state": state(facts["state"]),
         "reason": facts["reason"],
         "cancel": facts["cancel_requested"],
+        "waits": _waits(facts),
+        "retry": facts["retry_of"] and f"number {facts['number']}, of {facts['retry_of']}",
         "schedule": facts["schedule_name"] or "none, run by hand",
         "pipeline": f"{facts['pipeline']}  {facts['pipeline_id']}",
         "experiment": facts["experiment_name"],
         "due": _time(facts["due_at"]),
         "started": _time(facts["started_at"]),
         "ended": _time(facts["ended_at"]),
+        "alert": _deadline(facts),
+        "pool": facts["pool"],
+        "on unknown": _unknown(facts),
         "occurrence": facts["occurrence_key"],
         **{f"  {name}": str(value) for name, value in facts["parameters"].items()},
         **{f"  ({name})": str(value) for name, value in (facts["facts"] or {}).items()},
@@ -188,11 +194,38 @@ def _write_run(facts: Facts) -> None:
             a["state"],
             _time(a["started_at"]),
             _time(a["ended_at"]),
+            a["node"],
             a["reason"],
         )
         for a in facts["attempts"]
     ]
-    table(("STEP", "ATTEMPT", "STATE", "STARTED", "ENDED", "REASON"), rows, "None yet.")
+    head = ("STEP", "ATTEMPT", "STATE", "STARTED", "ENDED", "NODE", "REASON")
+    table(head, rows, "None yet.")
+
+
+def _waits(facts: Facts) -> str | None:
+    return (
+        facts["state"] == RunState.NOT_STARTED
+        and facts["not_before"]
+        and (f"until {_time(facts['not_before'])}")
+    )
+
+
+def _deadline(facts: Facts) -> str:
+    """Say when somebody is told that the run is late."""
+    start, finish = _time(facts["start_by"]), _time(facts["finish_by"])
+    parts = [start and f"not started by {start}", finish and f"not over by {finish}"]
+    return ", ".join(part for part in parts if part)
+
+
+def _unknown(facts: Facts) -> str | None:
+    """Say what the run does about an unknown outcome: where there is one, or that is not usual."""
+    policy = facts["on_unknown"]
+    unknown = [a for a in facts["attempts"] if a["state"] == AttemptState.UNKNOWN]
+    if not unknown:
+        return None if policy == OnUnknown.FAIL else str(policy)
+    steps = ", ".join(f"{a['step']} {a['number']}" for a in unknown)
+    return f"{policy} (unknown: {steps})"
 
 
 def _origin(facts: Facts) -> dict[str, str | None]:

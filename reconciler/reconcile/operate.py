@@ -6,7 +6,6 @@ which no apply lifts; only ``release`` does.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,19 +16,16 @@ from reconciler.plan.bind import Published, label
 from reconciler.plan.spec import spec_text, spec_value
 from reconciler.reconcile.arm import arming, passed_over
 from reconciler.reconcile.write import rearm
-from reconciler.run import Run, RunState
 from reconciler.schedule import DatastoreChange, Missed, Schedule, Status
-from reconciler.trigger.decide import manual_key
+from reconciler.trigger.compile import compile_trigger
+from reconciler.workspace.records import Clockwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reconciler.fields import Scalar
     from reconciler.live import Live, PublishedPipeline, RegisteredSchedule
-    from reconciler.workspace.base import Ledger, Registry, RegistryReader, RegistryTransaction
-
-# A run by hand belongs to no schedule's namespace of occurrences; ids are derived within this one.
-_MANUAL = uuid.UUID("6e2d1f3c-5a0b-5c7e-9d41-7a1f0c2b9e55")
+    from reconciler.workspace.base import Registry, RegistryTransaction
 
 
 def find_schedule(live: Live, name: str) -> RegisteredSchedule:
@@ -115,7 +111,7 @@ def _check(live: Live, schedule: Schedule, pipeline_id: str) -> PublishedPipelin
     trigger = schedule.trigger
     if isinstance(trigger, DatastoreChange):
         find_datastore(live, trigger.datastore)
-    _check_parameters(pipeline, schedule.pipeline_parameters)
+    check_parameters(pipeline, schedule.pipeline_parameters)
     _check_complete(pipeline, schedule)
     return pipeline
 
@@ -129,14 +125,20 @@ def _check_complete(pipeline: PublishedPipeline, schedule: Schedule) -> None:
         if path in declared and declared[path].type is not ParameterType.DATAPATH:
             text = f"parameter '{path}' of '{pipeline.name}' is of type {declared[path].type}"
             raise Refused(f"{text}; it must be datapath to receive a file's path")
-        _check_parameters(pipeline, {path: ""})
+        check_parameters(pipeline, {path: ""})
     given = {*schedule.pipeline_parameters, path}
     missing = sorted(n for n, p in declared.items() if p.default is None and n not in given)
     if missing:
         raise Refused(f"pipeline '{pipeline.name}' needs a value for: {', '.join(missing)}")
 
 
-def _check_parameters(pipeline: PublishedPipeline, given: Mapping[str, Scalar]) -> None:
+def check_parameters(pipeline: PublishedPipeline, given: Mapping[str, Scalar]) -> None:
+    """Make sure that a pipeline takes these values.
+
+    Raises:
+        NotFound: it has no such parameter.
+        Refused: a parameter has another type.
+    """
     declared = spec_value(Pipeline, pipeline.spec).parameters
     for name, value in given.items():
         if name not in declared:
@@ -163,6 +165,13 @@ def find_datastore(live: Live, name: str) -> str:
 def _set(
     tx: RegistryTransaction, here: RegisteredSchedule, schedule: Schedule, status: Status
 ) -> None:
+    _update(tx, here, schedule, status)
+    rearm(tx, here, schedule, status, tx.now())
+
+
+def _update(
+    tx: RegistryTransaction, here: RegisteredSchedule, schedule: Schedule, status: Status
+) -> None:
     tx.update_schedule(
         here.id,
         here.revision,
@@ -173,7 +182,6 @@ def _set(
         provenance=here.provenance,
         name=schedule.name,
     )
-    rearm(tx, here, schedule, status, tx.now())
 
 
 def disable_schedule(registry: Registry, name: str, *, who: str, why: str) -> Status | Hold:
@@ -193,12 +201,18 @@ def disable_schedule(registry: Registry, name: str, *, who: str, why: str) -> St
         return _hold(tx, here, hold)
 
 
-def enable_schedule(registry: Registry, name: str) -> None:
+def enable_schedule(
+    registry: Registry, name: str, *, who: str = "", recover: Missed | None = None
+) -> None:
     """Let a schedule fire again from its next due time on: Active, and without a hold.
+
+    ``recover`` says which of the fires that came due meanwhile are made up for. Without it that is
+    none after it was Disabled, and what the hold says after a hold.
 
     Raises:
         NotFound: no such schedule.
-        Refused: its manifest says Disabled, or is gone.
+        Refused: its manifest says Disabled, or is gone; or files are to be made up for that nobody
+            has looked at.
     """
     with registry.transaction() as tx:
         live = tx.live()
@@ -206,12 +220,38 @@ def enable_schedule(registry: Registry, name: str) -> None:
         if here.owner is None and here.status is Status.DISABLED:
             schedule = replace(spec_value(Schedule, here.spec), status=Status.ACTIVE)
             _check(live, schedule, here.pipeline_id or "")
-            _set(tx, here, schedule, Status.ACTIVE)
+            if recover in {Missed.LAST, Missed.ALL}:
+                _recover(tx, here, schedule, Hold(who=who, why=_WAS_DISABLED, since=0), recover)
+            else:
+                _set(tx, here, schedule, Status.ACTIVE)
         elif here.status is Status.DISABLED:
             text = f"schedule '{here.name}' is disabled by {here.disabled_by} in {here.owner}"
             raise Refused(f"{text}; declare it Active in its manifest")
         if here.hold is not None:
-            _lift(tx, here, here.hold)
+            _lift(tx, here, replace(here.hold, catchup=recover or here.hold.catchup))
+
+
+_WAS_DISABLED = "the schedule was disabled"
+
+
+def _recover(
+    tx: RegistryTransaction,
+    here: RegisteredSchedule,
+    schedule: Schedule,
+    pause: Hold,
+    catchup: Missed,
+) -> None:
+    """Enable a schedule as if it had been held instead: the runner decides what it makes up for."""
+    trigger = schedule.trigger
+    if isinstance(trigger, DatastoreChange):
+        text = f"schedule '{here.name}' has looked at no files while it was disabled"
+        raise Refused(f"{text}; enable it without --recover, or use a hold for a pause")
+    now = tx.now()
+    mark = now if here.processed_to is None else here.processed_to
+    _update(tx, here, schedule, Status.ACTIVE)
+    due = compile_trigger(trigger, here.created_at).next_after(mark)
+    tx.arm(here.id, Clockwork(next_due=due, processed_to=mark, initial=here.initial))
+    tx.hold(here.id, replace(pause, since=mark, until=now, catchup=catchup))
 
 
 def hold_schedule(  # noqa: PLR0913  (what a hold says, each by its name)
@@ -340,77 +380,3 @@ def _uses(schedule: RegisteredSchedule, pipeline: PublishedPipeline) -> bool:
     if schedule.pipeline_id is not None:
         return schedule.pipeline_id == pipeline.id
     return spec_value(Schedule, schedule.spec).pipeline == f"{pipeline.name}@latest"
-
-
-def run_schedule(
-    registry: RegistryReader, ledger: Ledger, name: str, given: Mapping[str, Scalar], token: str
-) -> Run:
-    """Run a schedule's pipeline once, now, as the schedule would; ``given`` overrides parameters.
-
-    The same ``token`` twice is one run.
-
-    Raises:
-        NotFound: no such schedule or parameter.
-        Refused: the pipeline is not Active, or a parameter has another type.
-    """
-    live = registry.live()
-    here = find_schedule(live, name)
-    schedule = spec_value(Schedule, here.spec)
-    pipeline = find_pipeline(live, here.pipeline_id or schedule.pipeline.removesuffix("@latest"))
-    run = _manual(pipeline, {**schedule.pipeline_parameters, **given}, token, registry.now())
-    own = schedule.continue_on_step_failure
-    run = replace(
-        run,
-        schedule_id=here.id,
-        schedule_name=here.name,
-        experiment_name=schedule.experiment_name,
-        continue_on_step_failure=run.continue_on_step_failure if own is None else own,
-    )
-    ledger.submit_run(run)
-    return run
-
-
-def run_pipeline(  # noqa: PLR0913, PLR0917  (two ports, and what Azure ML's submit takes)
-    registry: RegistryReader,
-    ledger: Ledger,
-    name: str,
-    experiment_name: str,
-    given: Mapping[str, Scalar],
-    token: str,
-) -> Run:
-    """Run a published pipeline once, now. The same ``token`` twice is one run.
-
-    Raises:
-        NotFound: no such pipeline or parameter.
-        Refused: it is not Active, or a parameter has another type or no value.
-    """
-    pipeline = find_pipeline(registry.live(), name)
-    run = _manual(pipeline, given, token, registry.now())
-    run = replace(run, experiment_name=experiment_name)
-    ledger.submit_run(run)
-    return run
-
-
-def _manual(pipeline: PublishedPipeline, given: Mapping[str, Scalar], token: str, now: int) -> Run:
-    if pipeline.status is not Status.ACTIVE:
-        raise Refused(f"pipeline '{pipeline.name}@{pipeline.version}' is {pipeline.status}")
-    _check_parameters(pipeline, given)
-    spec = spec_value(Pipeline, pipeline.spec)
-    parameters = spec.resolve(given)
-    missing = sorted(spec.parameters.keys() - parameters.keys())
-    if missing:
-        raise Refused(f"pipeline '{pipeline.name}' needs a value for: {', '.join(missing)}")
-    return Run(
-        id=str(uuid.uuid5(_MANUAL, token)),
-        schedule_id=None,
-        schedule_name="",
-        occurrence_key=manual_key(token),
-        pipeline_id=pipeline.id,
-        experiment_name=pipeline.name,
-        parameters=parameters,
-        continue_on_step_failure=spec.continue_on_step_failure,
-        state=RunState.NOT_STARTED,
-        reason="",
-        due_at=now,
-        created_at=now,
-    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reconciler.errors import NotFound
 from reconciler.pipeline import Pipeline
 from reconciler.plan.spec import spec_value
-from reconciler.reconcile import operate
+from reconciler.reconcile import ask, operate
 from reconciler.schedule import Status
 from reconciler.sdk.run import PipelineRun
 
@@ -105,7 +105,7 @@ class PublishedPipeline:
             NotFound: it has no parameter of that name.
             Refused: it is Disabled, or a parameter has another type or no value.
         """
-        run = operate.run_pipeline(
+        asked = ask.run_pipeline(
             workspace.registry,
             workspace.ledger,
             self.id,
@@ -113,7 +113,7 @@ class PublishedPipeline:
             pipeline_parameters or {},
             str(uuid.uuid4()),
         )
-        return PipelineRun(workspace, run)
+        return PipelineRun(workspace, asked.run)
 
     def _refresh(self) -> None:
         self._registered = _find(self.workspace, self.id)

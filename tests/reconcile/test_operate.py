@@ -4,7 +4,7 @@ import pytest
 
 from reconciler.errors import NotFound, Refused
 from reconciler.live import Hold
-from reconciler.reconcile import operate
+from reconciler.reconcile import ask, operate
 from reconciler.run import Decision, RunState
 from reconciler.schedule import DatastoreChange, Frequency, Missed, Recurrence, Schedule, Status
 from tests.site import HELLO, minutely
@@ -255,28 +255,7 @@ def test_a_disabled_pipeline_is_not_scheduled_and_not_run(place, hello):
     with pytest.raises(Refused, match="is Disabled; publish it again first"):
         operate.create_schedule(place.registry, clock(), hello.id)
     with pytest.raises(Refused, match="is Disabled"):
-        operate.run_pipeline(place.registry, place.ledger, hello.id, "e", {}, "t")
-
-
-def test_a_run_by_hand_is_asked_for_once_per_token(place, hello):
-    first = operate.run_schedule(place.registry, place.ledger, "every-minute", {}, "t1")
-    again = operate.run_schedule(place.registry, place.ledger, "every-minute", {}, "t1")
-    assert first.id == again.id
-    (run,) = place.finish()
-    assert (run.state, run.schedule_name) == (RunState.FINISHED, "every-minute")
-    (fire,) = place.fires("every-minute")
-    assert (fire.occurrence_key, fire.reason) == ("m:t1", "asked for by hand")
-
-
-def test_a_pipeline_is_run_by_hand_with_parameters(place):
-    place.apply(a=PARAMETERS)
-    with pytest.raises(Refused, match="needs a value for: word"):
-        operate.run_pipeline(place.registry, place.ledger, "hello", "e", {}, "t")
-    operate.run_pipeline(place.registry, place.ledger, "hello@1", "e", {"word": "hi"}, "t")
-    (run,) = place.finish()
-    assert place.log(run, "say") == "hi\n"
-    assert (run.experiment_name, run.schedule_id) == ("e", None)
-    assert [experiment.name for experiment in place.registry.experiments()] == ["e"]
+        ask.run_pipeline(place.registry, place.ledger, hello.id, "e", {}, "t")
 
 
 def test_an_edited_trigger_leaves_a_row_for_what_nobody_decided(place, hello):

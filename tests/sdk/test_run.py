@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.errors import DatastoreError, ReconcilerError, WorkspaceError
-from reconciler.reconcile.operate import run_schedule
+from reconciler.reconcile.ask import run_schedule
 from reconciler.run import RunState
 from reconciler.sdk import Datastore, Schedule, ScheduleRecurrence
 from reconciler.sdk import provisioning as provisioning_module
@@ -67,7 +67,9 @@ def test_a_schedule_lists_its_runs_newest_first(ws, pipeline):
     assert schedule.get_pipeline_runs() == []
     assert schedule.get_last_pipeline_run() is None
     pipeline.submit(ws, "by-hand")
-    made = [run_schedule(ws.registry, ws.ledger, schedule.id, {}, token) for token in ("a", "b")]
+    made = [
+        run_schedule(ws.registry, ws.ledger, schedule.id, {}, token).run for token in ("a", "b")
+    ]
     assert [run.id for run in schedule.get_pipeline_runs()] == [made[1].id, made[0].id]
     last = schedule.get_last_pipeline_run()
     assert (last.id, last.schedule_id) == (made[1].id, schedule.id)
