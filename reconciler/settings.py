@@ -16,6 +16,8 @@ from reconciler.clock import SystemClock
 from reconciler.errors import ManifestError, NotFound, WorkspaceError
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
     from reconciler.clock import Clock
     from reconciler.datastore.base import DatastoreReader
     from reconciler.executor.base import Executor
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         Registry,  # noqa: TC004  (the same)
         RegistryReader,
     )
+    from reconciler.workspace.upkeep import Upkeep
 
 SCHEME = "sqlite:"
 WORKSPACE_VARIABLE = "RECONCILER_WORKSPACE"
@@ -122,6 +125,57 @@ def migrate_workspace(url: str, base: str = ".") -> tuple[str, str]:
     from reconciler.workspace.sql.migrate import migrate  # noqa: PLC0415  (SQLAlchemy)
 
     return migrate(str(workspace_path(url, base)))
+
+
+def workspace_folder(url: str, base: str = ".") -> str:
+    """Give the folder in which this machine keeps a workspace's logs and working files."""
+    return str(workspace_path(url, base).resolve().parent)
+
+
+def open_upkeep(url: str, base: str = ".", *, read_only: bool = False) -> Upkeep:
+    """Open a workspace for whoever looks after it, whatever its schema is.
+
+    Raises:
+        NotFound: there is none.
+        WorkspaceError: it cannot be opened.
+    """
+    from reconciler.workspace.sql.backup import open_upkeep as open_  # noqa: PLC0415  (SQLAlchemy)
+
+    return open_(_place(url, base), SystemClock(), read_only=read_only)
+
+
+def backup_workspace(url: str, base: str, file: str) -> int:
+    """Write a workspace to a new file, while a runner may be at work; returns its instant.
+
+    Raises:
+        WorkspaceError: it cannot be read, or the file cannot be written.
+    """
+    from reconciler.workspace.sql.backup import backup  # noqa: PLC0415  (the same)
+
+    return backup(_place(url, base), file, SystemClock())
+
+
+def restoring_workspace(
+    file: str, url: str, base: str, *, overwrite: bool
+) -> AbstractContextManager[tuple[Upkeep, str | None]]:
+    """Put a backup in a workspace's place at the end of the block, which makes it usable.
+
+    Gives the restored workspace, and where the one that was there before is kept, if there was one.
+
+    Raises:
+        NotFound: there is no such file.
+        Refused: what is there knows more than the backup, and ``overwrite`` is False.
+        WorkspaceError: a runner is at work, or the backup cannot be put there.
+    """
+    from reconciler.workspace.sql.backup import restoring  # noqa: PLC0415  (the same)
+
+    return restoring(file, _place(url, base), SystemClock(), overwrite=overwrite)
+
+
+def _place(url: str, base: str) -> str:
+    from reconciler.workspace.address import is_postgres  # noqa: PLC0415  (only here)
+
+    return url if is_postgres(url) else str(workspace_path(url, base))
 
 
 def open_workspace(

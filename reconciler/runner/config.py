@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from reconciler.fields import field
+from reconciler.runner.prune import Retention
 from reconciler.runner.secrets import Secret
 
 
@@ -21,6 +22,11 @@ class RunnerConfig:
         "How long a runner that is told to stop waits for the steps under way.",
         default=timedelta(seconds=30),
         examples=("5m",),
+    )
+    retention: Retention = field(
+        "How long what is over is kept; the runner deletes it, a little at a time.",
+        default=Retention(),
+        examples=({"runs": "30d", "logs": "7d"},),
     )
     secrets: Mapping[str, Secret] = field(
         "The secrets that steps may refer to as ${{ secret.NAME }}.",

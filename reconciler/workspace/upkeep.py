@@ -6,17 +6,19 @@ cursors, the snapshots of watches) and the history of applies is never pruned.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from reconciler.run import Fire
+from reconciler.workspace.records import TimerMove
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable
     from contextlib import AbstractContextManager
 
     from reconciler.live import RegisteredSchedule
-    from reconciler.run import Fire
-    from reconciler.workspace.records import Arrival, DueTimer, TimerMove
+    from reconciler.workspace.records import Arrival, DueTimer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,11 +142,19 @@ class Upkeep(Protocol):
         """Give the newest instant at which something was recorded; 0 for none."""
         ...
 
+    def note_backup(self, at: int) -> None:
+        """Record that a backup is taken, so that the backup tells from when it is."""
+        ...
+
+    def taken(self) -> int:
+        """Give the instant from which a backup is, as far as it tells."""
+        ...
+
     def epoch(self) -> int:
         """Give the number that each restore raises; 0 until the first."""
         ...
 
-    def prune(self, cuts: Cuts, *, dry_run: bool = False) -> Iterator[tuple[str, int]]:
+    def prune(self, cuts: Cuts, *, dry_run: bool = False) -> Generator[tuple[str, int]]:
         """Delete what is old; yields a kind and how many of it, after each small transaction.
 
         Kinds: runs, attempts, fires, polls, changes, alerts, sessions. With ``dry_run`` nothing is
@@ -161,7 +171,11 @@ class Upkeep(Protocol):
         ...
 
     def restoring(self) -> AbstractContextManager[Restoring]:
-        """Begin the transaction that makes a restored ledger usable."""
+        """Begin the transaction that makes a restored ledger usable.
+
+        Raises:
+            WorkspaceBusy: a runner is at work.
+        """
         ...
 
     def close(self) -> None:

@@ -1,0 +1,132 @@
+"""Letting go of what is old: rows of the ledger, and what runs left beside the workspace.
+
+What guards against deciding twice stays, so an occurrence whose row is gone never fires again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reconciler.clock import SECOND
+from reconciler.fields import field
+from reconciler.workspace.upkeep import Cuts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from reconciler.workspace.upkeep import Upkeep
+
+_PAGE = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How long is kept what is over."""
+
+    fires: timedelta = field(
+        "How long decisions, alerts and sessions are kept; a decision stays as long as its run.",
+        default=timedelta(days=90),
+        examples=("90d",),
+    )
+    runs: timedelta = field(
+        "How long runs are kept after their end.", default=timedelta(days=90), examples=("90d",)
+    )
+    polls: timedelta = field(
+        "How long polls and the changes they found are kept, once every schedule has passed them.",
+        default=timedelta(days=30),
+        examples=("30d",),
+    )
+    logs: timedelta = field(
+        "How long the logs and the working directories of runs that are over are kept.",
+        default=timedelta(days=30),
+        examples=("30d",),
+    )
+
+
+def prune(  # noqa: PLR0913  (what may go, and how)
+    upkeep: Upkeep,
+    folder: str,
+    retention: Retention,
+    *,
+    keep: int = 0,
+    dry_run: bool = False,
+    stop: Callable[[], bool] = lambda: False,
+) -> Counter[str]:
+    """Delete what is older than ``retention``, but for the newest ``keep`` of each schedule.
+
+    ``folder`` is where this machine keeps logs and working files. It ends early, after a small
+    transaction, when ``stop`` says so; the next call does the rest. Returns counts: runs, attempts,
+    fires, polls, changes, alerts, sessions, logs, workdirs, code.
+    """
+    now = upkeep.now()
+    counts: Counter[str] = Counter()
+    cuts = Cuts(
+        fires=_before(now, retention.fires),
+        runs=_before(now, retention.runs),
+        polls=_before(now, retention.polls),
+        keep=keep,
+    )
+    folders = _folders(upkeep, Path(folder), _before(now, retention.logs))
+    # The files first: of a run whose row is gone only the age of its folder is known.
+    with contextlib.closing(folders):
+        for kind, path in folders:
+            counts[kind] += 1
+            if not dry_run:
+                _remove(path)
+            if stop():
+                return counts
+    with contextlib.closing(upkeep.prune(cuts, dry_run=dry_run)) as steps:
+        for kind, count in steps:
+            counts[kind] += count
+            if stop():
+                break
+    return +counts
+
+
+def _before(now: int, age: timedelta) -> int:
+    return now - age // timedelta(microseconds=1)
+
+
+def _folders(upkeep: Upkeep, folder: Path, cut: int) -> Generator[tuple[str, Path]]:
+    """Find the folders that nobody needs: of runs that are over, and of code that is not in use.
+
+    A folder must have been left alone for as long, too: of a run that the ledger does not know,
+    say after a restore, nothing else is known.
+    """
+    for kind, name in (("logs", "attempts"), ("workdirs", "work")):
+        old = [path for path in _subfolders(folder / name) if _changed_at(path) < cut]
+        for start in range(0, len(old), _PAGE):
+            page = {path.name.removeprefix(".new-"): path for path in old[start : start + _PAGE]}
+            for run_id in sorted(upkeep.over(page, cut)):
+                yield kind, page[run_id]
+    used = upkeep.code_in_use()
+    for path in _subfolders(folder / "code"):
+        if path.name not in used and _changed_at(path) < cut:
+            yield "code", path
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not path.is_symlink())
+
+
+def _changed_at(path: Path) -> int:
+    try:
+        return int(path.stat().st_mtime * SECOND)
+    except FileNotFoundError:
+        return 1 << 62  # somebody else took it away
+
+
+def _remove(path: Path) -> None:
+    """Take a folder out of the way in one step, so that nobody finds half of it; then delete it."""
+    gone = path.with_name(f".new-gone-{path.name.removeprefix('.new-gone-')}")
+    with contextlib.suppress(OSError):
+        path.rename(gone)
+        shutil.rmtree(gone)
