@@ -5,14 +5,24 @@ from __future__ import annotations
 import pytest
 
 from reconciler.workspace.records import OwnerRecord
-from tests.workspace.make import OWNER, Sqlite, clockwork, declaration, pipeline, schedule, store
+from tests.workspace.make import (
+    OWNER,
+    Postgres,
+    Sqlite,
+    clockwork,
+    declaration,
+    pipeline,
+    schedule,
+    store,
+)
 
-FACTORIES = {"sqlite": Sqlite}
 
-
-@pytest.fixture(params=sorted(FACTORIES))
+@pytest.fixture(params=["sqlite", "postgres"])
 def workspaces(request, tmp_path):
-    factory = FACTORIES[request.param](tmp_path)
+    if request.param == "sqlite":
+        factory = Sqlite(tmp_path)
+    else:
+        factory = Postgres(request.getfixturevalue("databases"))
     yield factory
     factory.close()
 

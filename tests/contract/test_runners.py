@@ -50,16 +50,6 @@ with workspace.ledger.transaction() as write:
     print("written, not committed", flush=True)
     sys.stdin.readline()
 """
-BE_RUNNER = """
-import sys
-from reconciler.clock import FixedClock
-from reconciler.workspace.sql import open_workspace
-from tests.workspace.make import NOW
-workspace = open_workspace(sys.argv[1], FixedClock(NOW), create=False)
-print("waiting", flush=True)
-print(workspace.ledger.begin_session(host="h", pid=1, wait=True).fence, flush=True)
-sys.stdin.readline()
-"""
 
 
 def test_two_processes_that_race_decide_each_timer_once(workspaces, workspace, ledger):
@@ -88,32 +78,9 @@ def test_a_process_killed_within_a_transaction_leaves_nothing(workspaces, worksp
     assert due(ledger) == [schedule_id]
 
 
-def test_there_is_one_runner_at_a_time_and_fences_grow(workspaces, ledger):
-    first = ledger.begin_session(host="here", pid=1, wait=False)
-    other = workspaces.open().ledger
-    assert other.begin_session(host="there", pid=2, wait=False) is None
-    ledger.end_session()
-    ledger.end_session()
-    second = other.begin_session(host="there", pid=2, wait=False)
-    assert second.fence > first.fence
-    assert second.id != first.id
-
-
 def test_a_runner_cannot_become_the_runner_twice(runner):
     with pytest.raises(WorkspaceError, match="already is the runner"):
         runner.begin_session(host="here", pid=1, wait=True)
-
-
-def test_a_killed_runner_makes_way_at_once(workspaces, ledger):
-    with child(BE_RUNNER, workspaces.path) as first:
-        assert first.stdout.readline() == "waiting\n"
-        fence = int(first.stdout.readline())
-        assert ledger.begin_session(host="here", pid=1, wait=False) is None
-        with child(BE_RUNNER, workspaces.path) as standby:
-            assert standby.stdout.readline() == "waiting\n"
-            first.kill()
-            assert int(standby.stdout.readline()) > fence
-    assert ledger.begin_session(host="here", pid=1, wait=False) is not None
 
 
 def test_a_runner_whose_successor_began_writes_nothing(workspaces, workspace, runner):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
+
+import psycopg
 
 from reconciler.clock import MINUTE, FixedClock
 from reconciler.run import Attempt, AttemptState, Decision, Fire, Run, RunState
@@ -28,11 +31,13 @@ from reconciler.workspace.records import (
     WatchState,
 )
 from reconciler.workspace.sql import open_workspace
+from tests.processes import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reconciler.workspace.sql import SqlWorkspace
+    from tests.postgres import Databases
 
 NOW = 1_780_000_000_000_000
 OWNER = Owner("shop", "prod")
@@ -44,7 +49,10 @@ GIT = Provenance(
 
 
 class Sqlite:
-    """Makes workspaces on one SQLite file. Another database is another class with these members."""
+    """Makes workspaces on one SQLite file. Another database is another class with these members.
+
+    ``path`` is where it lies, for another process; ``clock`` is its clock.
+    """
 
     _template: ClassVar[bytes | None] = None
 
@@ -70,9 +78,82 @@ class Sqlite:
         Path(f"{self.path}.runner.lock").unlink()
         assert self.open().ledger.begin_session(host="there", pid=2, wait=False)
 
+    def by_hand(self, *statements: str) -> int:
+        """Run statements with another program, all or none; gives how many rows the last wrote."""
+        with closing(sqlite3.connect(self.path)) as raw, raw:
+            return [raw.execute(statement).rowcount for statement in statements][-1]
+
     def close(self) -> None:
         for workspace in self._opened:
             workspace.close()
+
+
+class Postgres:
+    """Makes workspaces in one PostgreSQL database, whose clock is a row in a table of the tests."""
+
+    def __init__(self, databases: Databases) -> None:
+        self._databases = databases
+        self.path = databases.workspace()
+        self.clock = DatabaseClock(self.path)
+        self._opened: list[SqlWorkspace] = []
+
+    @staticmethod
+    def prepare(url: str) -> None:
+        open_workspace(url, FixedClock(NOW), create=True).close()
+        with psycopg.connect(url) as raw:
+            raw.execute("CREATE TABLE test_clock AS SELECT %s::bigint AS instant", (NOW,))
+            raw.execute(
+                "CREATE OR REPLACE FUNCTION reconciler_now() RETURNS bigint LANGUAGE sql VOLATILE"
+                " AS 'SELECT instant FROM test_clock'"
+            )
+
+    def open(self, *, read_only: bool = False) -> SqlWorkspace:
+        workspace = open_workspace(self.path, self.clock, create=False, read_only=read_only)
+        self._opened.append(workspace)
+        return workspace
+
+    def take_over(self) -> None:
+        """Begin another session, cut off the first's and end it."""
+        ledger = self.open().ledger
+        assert ledger.begin_session(host="there", pid=2)
+        self.cut(self._opened[0].ledger)
+        ledger.take_over(0)
+
+    def cut(self, ledger) -> None:
+        """End the connection that a ledger's session is held by, from the server's side."""
+        pid = ledger._right._connection.info.backend_pid
+        self.by_hand(f"SELECT pg_terminate_backend({pid})")
+        until(lambda: not self.by_hand(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}"))
+
+    def by_hand(self, *statements: str) -> int:
+        """Run statements with another program, all or none; gives how many rows the last wrote."""
+        with psycopg.connect(self.path) as raw:
+            return [raw.execute(statement).rowcount for statement in statements][-1]
+
+    def close(self) -> None:
+        for workspace in self._opened:
+            workspace.close()
+        self.clock.close()
+        self._databases.drop(self.path)
+
+
+class DatabaseClock:
+    """The clock of a database that was prepared for tests; see :class:`FixedClock`."""
+
+    def __init__(self, url: str) -> None:
+        self._raw = psycopg.connect(url, autocommit=True)
+        self.close = self._raw.close
+
+    @property
+    def instant(self) -> int:
+        return self._raw.execute("SELECT instant FROM test_clock").fetchone()[0]
+
+    @instant.setter
+    def instant(self, instant: int) -> None:
+        self._raw.execute("UPDATE test_clock SET instant = %s", (instant,))
+
+    def now(self) -> int:
+        return self.instant
 
 
 def pipeline(write, name="p", digest="d1", code=None, owner=OWNER):

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# An advisory lock is named by two numbers; the first one tells workspaces in one database apart.
+SESSION_KEY = "hashtext('reconciler session ' || current_schema())"
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -35,5 +38,5 @@ SQLITE = Dialect(
 POSTGRES = Dialect(
     shared=True,
     alive="SELECT 1 FROM sessions WHERE fence = ? AND ended_at IS NULL FOR SHARE",
-    gone="pg_try_advisory_xact_lock(hashtext('reconciler session ' || current_schema()), fence::int)",
+    gone=f"pg_try_advisory_xact_lock({SESSION_KEY}, fence::int)",
 )

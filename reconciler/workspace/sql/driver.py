@@ -20,7 +20,7 @@ class Rows(Protocol):
 
     def fetchone(self) -> Any: ...  # noqa: ANN401, D102  (a row, or None where there is no more)
 
-    def __iter__(self) -> Iterator[Any]: ...  # noqa: D105  (the rows)
+    def __iter__(self) -> Iterator[Any]: ...
 
 
 class Driver(Protocol):

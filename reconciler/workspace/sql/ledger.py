@@ -15,13 +15,12 @@ from reconciler.errors import NotFound, SessionLost, WorkspaceError
 from reconciler.run import Decision, Fire, Gate, RunState
 from reconciler.schedule import Status
 from reconciler.workspace.records import Pool, Session, Watch, WatchState
-from reconciler.workspace.sql import queries, rows, statements
+from reconciler.workspace.sql import queries, rows
 from reconciler.workspace.sql.connection import driver
 from reconciler.workspace.sql.ledger_transaction import POOLS, SqlLedgerTransaction
 from reconciler.workspace.sql.tables import (
     UNFINISHED,
     alerts,
-    attempts,
     cursors,
     fires,
     polls,
@@ -41,7 +40,10 @@ if TYPE_CHECKING:
     from reconciler.workspace.sql.connection import Database
 
 _RUN = tuple(runs.c[name] for name in rows.RUN_FIELDS)
-_ATTEMPT = tuple(attempts.c[name] for name in rows.ATTEMPT_FIELDS)
+_ATTEMPTS = f"""
+SELECT {", ".join(rows.ATTEMPT_FIELDS)} FROM attempts
+WHERE run_id IN (SELECT value FROM json_each(:ids)) ORDER BY created_at, number, step
+"""  # noqa: S608  (constants)
 _FIRE = tuple(fires.c[name] for name in rows.FIRE_FIELDS)
 _ALERT = tuple(alerts.c[name] for name in rows.ALERT_FIELDS)
 _SET_POOL = """
@@ -59,7 +61,7 @@ SELECT min(instant) FROM (
     SELECT next_due AS instant FROM timers
     WHERE next_due IS NOT NULL
       AND NOT EXISTS (SELECT 1 FROM holds WHERE holds.schedule_id = timers.schedule_id)
-    ORDER BY next_due LIMIT 1)
+    ORDER BY next_due LIMIT 1) AS timed
   UNION ALL
   SELECT CASE WHEN until > next_due THEN until ELSE next_due END
   FROM holds CROSS JOIN timers
@@ -286,14 +288,10 @@ class SqlLedger:
 
     def attempts(self, run_ids: Iterable[str]) -> dict[str, list[Attempt]]:
         """Attempts by run, in the order they were made; a run without any is left out."""
-        query = (
-            select(*_ATTEMPT)
-            .where(attempts.c.run_id.in_(statements.among(run_ids)))
-            .order_by(attempts.c.created_at, attempts.c.number, attempts.c.step)
-        )
+        asked = {"ids": queries.among(run_ids)}
         found: dict[str, list[Attempt]] = {}
         with self._database.reading() as connection:
-            for attempt in map(rows.attempt, connection.execute(query)):
+            for attempt in map(rows.attempt, driver(connection).execute(_ATTEMPTS, asked)):
                 found.setdefault(attempt.run_id, []).append(attempt)
         return found
 

@@ -32,9 +32,11 @@ def create_file(path: str) -> None:
             new = Path(scratch, "new.db")
             with closing(sqlite3.connect(new)) as raw:
                 raw.execute("PRAGMA journal_mode=WAL")
-            with closing(SqliteDatabase(str(new), SystemClock())) as database:
-                with database.migrating() as connection:
-                    upgrade(connection, HEAD)
+            with (
+                closing(SqliteDatabase(str(new), SystemClock())) as database,
+                database.migrating() as connection,
+            ):
+                upgrade(connection, HEAD)
             with suppress(FileExistsError):
                 os.link(new, target)
     except OSError as error:
@@ -47,15 +49,15 @@ def create_schema(url: str) -> None:
     Raises:
         WorkspaceError: it cannot be made there.
     """
-    from reconciler.workspace.sql.postgres_database import (  # noqa: PLC0415  (may not be there)
-        PostgresDatabase,
-    )
-
-    with closing(PostgresDatabase(url)) as database, database.migrating() as connection:
+    with closing(open_database(url, SystemClock())) as database:
         with suppress(NotFound):
             database.revision()
             return
-        upgrade(connection, HEAD)
+        with database.migrating() as connection:
+            with suppress(NotFound):
+                database.revision()
+                return
+            upgrade(connection, HEAD)
 
 
 def upgrade(connection: Connection, revision: str) -> None:

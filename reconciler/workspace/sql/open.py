@@ -140,11 +140,9 @@ def open_database(place: str, clock: Clock, *, read_only: bool = False) -> Datab
 
 def _create(place: str) -> None:
     if is_postgres(place):
-        postgres = postgres_driver()
-        if not postgres.has_workspace(place):
-            from reconciler.workspace.sql.migrate import create_schema  # noqa: PLC0415  (seldom)
+        from reconciler.workspace.sql.migrate import create_schema  # noqa: PLC0415  (as above)
 
-            create_schema(place)
+        create_schema(place)
     elif not Path(place).exists():
         from reconciler.workspace.sql.migrate import create_file  # noqa: PLC0415  (seldom needed)
 

@@ -13,15 +13,15 @@ from psycopg import sql
 
 from reconciler.errors import WorkspaceError
 from reconciler.workspace.address import shown
+from reconciler.workspace.sql.dialect import SESSION_KEY
 from reconciler.workspace.sql.postgres import connect, meaning
 
 if TYPE_CHECKING:
     from psycopg import Connection
 
-_KEY = "hashtext('reconciler session ' || current_schema())"
-_SHARE = f"SELECT pg_advisory_lock_shared({_KEY}, 0), 'reconciler.' || current_schema()"
-_MARK = f"SELECT pg_try_advisory_lock({_KEY}, %s)"
-_ALONE = f"SELECT pg_try_advisory_xact_lock({_KEY}, 0)"
+_SHARE = f"SELECT pg_advisory_lock_shared({SESSION_KEY}, 0), 'reconciler.' || current_schema()"
+_MARK = f"SELECT pg_try_advisory_lock({SESSION_KEY}, %s)"
+_ALONE = f"SELECT pg_try_advisory_xact_lock({SESSION_KEY}, 0)"
 NOTIFY = "SELECT pg_notify('reconciler.' || current_schema(), '')"
 
 

@@ -309,7 +309,7 @@ def run_values(run: Run) -> tuple[Any, ...]:
         run.pipeline_id,
         run.experiment_name,
         _encode(run.parameters),
-        int(run.continue_on_step_failure),
+        run.continue_on_step_failure,
         run.state.value,
         plain(run.reason),
         run.due_at,

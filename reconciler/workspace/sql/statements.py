@@ -1,25 +1,25 @@
-"""Pieces of statements that the registry and the ledger share."""
+"""A piece of statement that every kind of SQL has, and SQLAlchemy only for each apart."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy import Insert
+from sqlalchemy.ext.compiler import compiles
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from sqlalchemy import Select, Table
-    from sqlalchemy.dialects.sqlite import Insert
-
-
-def among(values: Iterable[str]) -> Select[Any]:
-    """Give any number of texts as one parameter, to stand on the right of IN."""
-    return select(func.json_each(json.dumps(list(values))).table_valued("value").c.value)
+    from sqlalchemy import Table
 
 
 def insert_missing(table: Table) -> Insert:
-    """Begin an INSERT that leaves alone what is there."""
-    return insert(table).on_conflict_do_nothing()
+    """Begin an INSERT that leaves alone what is there; its ``rowcount`` tells how many were not."""
+    return _InsertMissing(table).execution_options(preserve_rowcount=True)
+
+
+class _InsertMissing(Insert):
+    inherit_cache = True
+
+
+@compiles(_InsertMissing)
+def _compile(element: _InsertMissing, compiler: Any, **how: Any) -> str:  # noqa: ANN401  (SQLAlchemy's)
+    return f"{compiler.visit_insert(element, **how)} ON CONFLICT DO NOTHING"

@@ -14,9 +14,9 @@ from reconciler.errors import NotFound, SchemaMismatch, WorkspaceBusy, Workspace
 from reconciler.schedule import Missed
 from reconciler.workspace.records import Hold, OwnerRecord
 from reconciler.workspace.sql import open_workspace
-from reconciler.workspace.sql.sqlite_database import SqliteDatabase
 from reconciler.workspace.sql.migrate import migrate, upgrade
 from reconciler.workspace.sql.schema import HEAD, REVISIONS
+from reconciler.workspace.sql.sqlite_database import SqliteDatabase
 from reconciler.workspace.sql.tables import metadata
 from tests.workspace.make import NOW, OWNER, ROOT
 

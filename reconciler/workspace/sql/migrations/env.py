@@ -10,7 +10,7 @@ context.configure(
     target_metadata=metadata,
     render_as_batch=True,
     transactional_ddl=True,
+    on_version_apply=compare_by_bytes,
 )
 with context.begin_transaction():
     context.run_migrations()
-    compare_by_bytes(context.config.attributes["connection"])

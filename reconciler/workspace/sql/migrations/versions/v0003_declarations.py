@@ -134,4 +134,4 @@ def _postgres_trigger(table: str, columns: tuple[str, ...]) -> str:
     CREATE TRIGGER {table}_revised BEFORE UPDATE OF {", ".join(columns)} ON {table}
     FOR EACH ROW WHEN (NEW.revision = OLD.revision AND ({differs}))
     EXECUTE FUNCTION {table}_revised()
-    """  # noqa: S608  (constants)
+    """
