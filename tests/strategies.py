@@ -9,7 +9,17 @@ from datetime import datetime, timedelta
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from reconciler.schedule import INTERVAL_LIMITS, Cron, FirstRun, Frequency, Recurrence, WeekDay
+from reconciler.schedule import (
+    INTERVAL_LIMITS,
+    Cron,
+    Dst,
+    FirstRun,
+    Frequency,
+    Recurrence,
+    WallGap,
+    WallOverlap,
+    WeekDay,
+)
 
 
 def examples(count: int) -> settings:
@@ -50,6 +60,7 @@ zones = st.sampled_from(ZONES)
 seconds = st.integers(0, 59)
 hours = st.integers(0, 23)
 minutes = st.integers(0, 59)
+dsts = st.builds(Dst, gap=st.sampled_from(WallGap), overlap=st.sampled_from(WallOverlap))
 # Years with old rules, with many changes, and beyond 2037, where a zone's file ends in a rule.
 walls = st.datetimes(datetime(1995, 1, 1), datetime(2050, 12, 31)).map(
     lambda moment: moment.replace(microsecond=0)
@@ -75,9 +86,11 @@ def _times(draw: st.DrawFn) -> dict[str, object]:
 
 @st.composite
 def recurrences(
-    draw: st.DrawFn, frequencies: tuple[Frequency, ...] = tuple(Frequency)
+    draw: st.DrawFn,
+    frequencies: tuple[Frequency, ...] = tuple(Frequency),
+    choices: st.SearchStrategy[Dst] = dsts,
 ) -> Recurrence:
-    """Draw a recurrence of one of the frequencies."""
+    """Draw a recurrence of one of the frequencies, with one of the choices for clock changes."""
     frequency = draw(st.sampled_from(frequencies))
     few = min(6, INTERVAL_LIMITS[frequency])
     interval = draw(st.integers(1, few) | st.integers(1, INTERVAL_LIMITS[frequency]))
@@ -96,6 +109,8 @@ def recurrences(
         fields["include_start"] = draw(st.booleans())
         length = st.integers(0, 4_000_000).map(lambda minutes: timedelta(minutes=minutes))
         fields["end_time"] = draw(st.none() | length.map(lambda length: start + length))
+    if frequency not in {Frequency.MINUTE, Frequency.HOUR}:
+        fields["dst"] = draw(choices)
     return Recurrence(
         frequency=frequency,
         interval=interval,
@@ -140,8 +155,11 @@ def cron_expressions(draw: st.DrawFn) -> str:
 @st.composite
 def crons(draw: st.DrawFn) -> Cron:
     """Draw a cron trigger."""
+    expression = draw(cron_expressions())
+    elapsed = any(sign in field for sign in "*/" for field in expression.split()[:2])
     return Cron(
-        expression=draw(cron_expressions()),
+        expression=expression,
+        dst=Dst() if elapsed else draw(dsts),
         time_zone=draw(zones),
         start_time=draw(st.none() | walls),
     )

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING
 from reconciler.clock import DAY, HOUR
 from reconciler.schedule import Cron, DatastoreChange, Recurrence, Schedule
 from reconciler.trigger.arrivals import ignored_because
-from reconciler.trigger.calendar import HORIZON, ElapsedCalendar, Periodic, WallCalendar, date_of
+from reconciler.trigger.calendar import (
+    AS_SHOWN,
+    HORIZON,
+    ElapsedCalendar,
+    Periodic,
+    WallCalendar,
+    date_of,
+)
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.describe import ClockChange, clock_changes
 from reconciler.trigger.zones import WALL_EPOCH, first_instant, resolve
@@ -183,7 +190,7 @@ def _window(trigger: Recurrence | Cron, calendar: Calendar, now: int) -> tuple[i
         return days, now + days * DAY
     assert isinstance(calendar, WallCalendar), "there are two kinds"  # noqa: S101  (calendar's law)
     pattern = calendar.pattern
-    if calendar.every_pass and isinstance(pattern, Periodic) and pattern.period == HOUR:
+    if calendar.dst == AS_SHOWN and isinstance(pattern, Periodic) and pattern.period == HOUR:
         return _LEAST, now + _LEAST * DAY
     wall = now + calendar.offsets.at(now)[2]
     days = _days(pattern.period) if isinstance(pattern, Periodic) else _year(wall)
@@ -239,7 +246,7 @@ def _alike(old: _Clock, new: _Clock) -> bool:
         return one.period == other.period and (one.anchor - other.anchor) % one.period == 0
     if not (isinstance(one, WallCalendar) and isinstance(other, WallCalendar)):
         return False
-    if one.offsets is not other.offsets or one.every_pass != other.every_pass:
+    if one.offsets is not other.offsets or one.dst != other.dst:
         return False
     walls, others = one.pattern, other.pattern
     return (

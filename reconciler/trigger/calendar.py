@@ -20,10 +20,14 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from reconciler.clock import DAY, to_instant
-from reconciler.trigger.zones import Offsets
+from reconciler.schedule import Dst, WallGap, WallOverlap
+from reconciler.trigger.zones import Offsets, first_instant, offsets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from zoneinfo import ZoneInfo
+
+    from reconciler.trigger.zones import Segment
 
 # Nothing is due from here on. No schedule lives so long, and a pattern without any match gives up
 # after the 2,760 months since 1970 at most.
@@ -33,6 +37,9 @@ _LAST_MONTH = 2200 * 12
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _THURSDAY = 3  # 1970-01-01, counted from Monday
 _LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+# The clock is merely read: what it skips is never due, what it shows twice is due twice.
+AS_SHOWN = Dst(gap=WallGap.SKIP, overlap=WallOverlap.BOTH)
+_DEFAULT = Dst()
 
 
 Next = Callable[[int], int | None]
@@ -135,21 +142,22 @@ class WallCalendar(Calendar):
 
     pattern: Pattern
     offsets: Offsets
-    every_pass: bool
+    dst: Dst
 
     def _count(self, after: int, until: int) -> int:
         total = 0
         while after < until:
-            start, end, offset, before = self.offsets.at(after + 1)
-            # Up to here dues are moved by the change at ``start`` and have to be looked for.
-            calm = start if self.every_pass else start + abs(offset - before)
+            segment = self.offsets.at(after + 1)
+            _, end, offset, _ = segment
+            calm, stop = _calm(self.offsets, segment, self.dst)
             moved = min(calm, until)
             if after < moved:
                 total += sum(1 for _ in self.between(after, moved))
                 after = moved
-            steady = min(end - 1, until)
-            total += self.pattern.count(after + offset, steady + offset)
-            after = steady
+            steady = min(stop - 1, until)
+            if after < steady:
+                total += self.pattern.count(after + offset, steady + offset)
+            after = min(end - 1, until)
         return total
 
 
@@ -176,14 +184,14 @@ def on_the_wall(  # noqa: PLR0913  (what a rule says, each by its name)
     floor: int,
     last: int,
     *,
-    every_pass: bool = False,
+    dst: Dst = _DEFAULT,
     initial: bool = False,
 ) -> Calendar:
     """Fire when a clock shows the walls of ``pattern``, after ``floor`` and up to ``last``.
 
-    A wall that the clock skips is due later by the gap; one that it shows twice is due the first
-    time only. With ``every_pass`` the clock is merely read: a skipped wall is never due, one that
-    is shown twice is due twice. ``floor`` must not lie before 1970.
+    ``dst`` says what becomes of a wall that the clock skips: due later by the gap, due at the end
+    of the gap, or never; and of one that it shows twice: due the first time, the second or both.
+    ``floor`` must not lie before 1970.
     """
     # Between ``calm`` and ``end`` a wall and its instant differ by one constant. One tuple, so that
     # a thread never sees halves of two.
@@ -203,34 +211,68 @@ def on_the_wall(  # noqa: PLR0913  (what a rule says, each by its name)
     def search(instant: int) -> int | None:
         nonlocal calm
         while instant < last:
-            start, end, offset, before = offsets.at(instant + 1)
-            if every_pass:
-                before = offset
-            due = _first_due(next_wall, instant, start, offset, before)
-            if due < end:
-                calm = (start + abs(offset - before), end, offset)
+            segment = offsets.at(instant + 1)
+            due = _first_due(next_wall, instant, segment, dst)
+            begin, stop = _calm(offsets, segment, dst)
+            if due < stop:
+                calm = (begin, stop, segment[2])
                 return due if due <= last else None
             if due > HORIZON + DAY:
                 return None
-            instant = end - 1
+            instant = segment[1] - 1
         return None
 
-    return WallCalendar(next_after, initial, floor, last, pattern, offsets, every_pass)
+    return WallCalendar(next_after, initial, floor, last, pattern, offsets, dst)
 
 
-def _first_due(
-    next_wall: Callable[[int], int], instant: int, start: int, offset: int, before: int
-) -> int:
-    """Find the first due after ``instant`` as if the segment from ``start`` on had no end."""
-    if offset < before:
+def _calm(offsets: Offsets, segment: Segment, dst: Dst) -> tuple[int, int]:
+    """Return from and before when, in a segment, dues are the walls that the clock shows.
+
+    Before that the change at its start may move dues or drop them. From then on to its end nothing
+    is due: the change there shows those walls once more.
+    """
+    start, end, offset, before = segment
+    if offset > before:
+        begin = start + offset - before if dst.gap is WallGap.SHIFT else start
+    else:
+        begin = start + before - offset if dst.overlap is WallOverlap.FIRST else start
+    stop = end
+    if dst.overlap is WallOverlap.SECOND:
+        stop -= max(0, offset - offsets.at(end)[2])
+    return begin, stop
+
+
+def _first_due(next_wall: Callable[[int], int], instant: int, segment: Segment, dst: Dst) -> int:
+    """Find the first due after ``instant`` as if its segment had no end."""
+    start, _, offset, before = segment
+    if offset < before and dst.overlap is WallOverlap.FIRST:
         # What the clock showed before it was set back is not due again.
         return next_wall(max(instant + offset, start + before - 1)) - offset
     due = next_wall(instant + offset) - offset
-    if offset > before:
+    if offset > before and dst.gap is not WallGap.SKIP:
         skipped = next_wall(instant + before)
-        if skipped < start + offset:
-            return min(due, skipped - before)
+        moved = skipped - before if dst.gap is WallGap.SHIFT else start
+        if skipped < start + offset and instant < moved:
+            return min(due, moved)
     return due
+
+
+def bound(moment: datetime, zone: ZoneInfo, dst: Dst, *, last: bool) -> int:
+    """Find the instant of the naive ``moment`` from which, or with ``last`` up to which, it fires.
+
+    It is the one at which a fire at ``moment`` would be due; where ``moment`` is skipped and such
+    a fire left out, the last one before the gap.
+    """
+    shown = first_instant(moment, zone)
+    again = to_instant(moment.replace(tzinfo=zone, fold=1))
+    if shown <= again:
+        second = dst.overlap is WallOverlap.SECOND or (last and dst.overlap is WallOverlap.BOTH)
+        return again if second else shown
+    # PEP 495: in a gap, and only there, fold=1 comes before fold=0.
+    if dst.gap is WallGap.SHIFT or not 0 <= shown < HORIZON:
+        return shown
+    change = offsets(zone).at(shown)[0]
+    return change if dst.gap is WallGap.END else change - 1
 
 
 def periodic(origin: int, period: int, marks: Iterable[int]) -> Pattern:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.errors import InvalidValue
-from reconciler.schedule import Cron, DatastoreChange, Recurrence
+from reconciler.schedule import Cron, DatastoreChange, Dst, Recurrence
 from reconciler.trigger.cron import compile_cron
 from reconciler.trigger.cron import parse as parse_cron
 from reconciler.trigger.recurrence import compile_recurrence
@@ -36,9 +36,9 @@ def compile_trigger(
 def problems(trigger: Trigger, created_at: int = 0) -> tuple[Fault, ...]:
     """Return what is wrong with a trigger that is consistent by itself.
 
-    An unknown zone, a wrong cron expression, or a trigger that is never due between its start (or
-    ``created_at``) and the year 2200. The present plays no part, so the answer never changes.
-    Paths are within the trigger.
+    An unknown zone, a wrong cron expression, choices for clock changes that would do nothing, or a
+    trigger that is never due between its start (or ``created_at``) and the year 2200. The present
+    plays no part, so the answer never changes. Paths are within the trigger.
     """
     if isinstance(trigger, DatastoreChange):
         return ()
@@ -49,9 +49,14 @@ def problems(trigger: Trigger, created_at: int = 0) -> tuple[Fault, ...]:
         faults += error.faults
     if isinstance(trigger, Cron):
         try:
-            parse_cron(trigger.expression)
+            elapsed = parse_cron(trigger.expression).every_pass
         except InvalidValue as error:
             faults += error.faults
+        else:
+            if elapsed and trigger.dst != Dst():
+                text = f"'{trigger.expression}' has a * or a step in its minute or hour"
+                text += " and follows elapsed time: no clock change moves it. Remove dst."
+                faults.append((("dst",), text))
     if not faults:
         calendar = compile_trigger(trigger, created_at)
         if calendar.next_after(-1) is None and not calendar.initial:

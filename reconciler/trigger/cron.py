@@ -2,7 +2,8 @@
 
 The syntax and the days are those of Vixie cron, crontab(5). So are the times around a change of the
 clock, in spirit: a ``*`` or a step in the minute or hour field means "all the time" and follows
-elapsed time; other fields mean wall clock times, which are never lost and never doubled.
+elapsed time; other fields mean wall clock times, which are never lost and never doubled, unless
+``dst`` says so.
 """
 
 from __future__ import annotations
@@ -15,8 +16,17 @@ from typing import TYPE_CHECKING
 
 from reconciler.clock import DAY, HOUR, MINUTE
 from reconciler.errors import InvalidValue
-from reconciler.trigger.calendar import HORIZON, Calendar, Pattern, monthly, on_the_wall, periodic
-from reconciler.trigger.zones import first_instant, offsets, resolve
+from reconciler.trigger.calendar import (
+    AS_SHOWN,
+    HORIZON,
+    Calendar,
+    Pattern,
+    bound,
+    monthly,
+    on_the_wall,
+    periodic,
+)
+from reconciler.trigger.zones import offsets, resolve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -189,12 +199,11 @@ def compile_cron(rule: Cron, created_at: int) -> Calendar:
     fields = parse(rule.expression)
     floor, last = created_at, HORIZON - 1
     if rule.start_time is not None:
-        floor = first_instant(rule.start_time, zone) - 1
+        floor = bound(rule.start_time, zone, rule.dst, last=False) - 1
     if rule.end_time is not None:
-        last = min(last, first_instant(rule.end_time, zone))
-    return on_the_wall(
-        _pattern(fields), offsets(zone), max(floor, -1), last, every_pass=fields.every_pass
-    )
+        last = min(last, bound(rule.end_time, zone, rule.dst, last=True))
+    dst = AS_SHOWN if fields.every_pass else rule.dst
+    return on_the_wall(_pattern(fields), offsets(zone), max(floor, -1), last, dst=dst)
 
 
 def _pattern(fields: Fields) -> Pattern:

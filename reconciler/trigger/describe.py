@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 
 from reconciler.clock import DAY, MINUTE
 from reconciler.fields import duration_text
-from reconciler.schedule import Cron, DatastoreChange, Frequency, Recurrence
-from reconciler.trigger.calendar import WallCalendar, date_of
+from reconciler.schedule import (
+    Cron,
+    DatastoreChange,
+    Dst,
+    Frequency,
+    OnUnknown,
+    Recurrence,
+    WallGap,
+    WallOverlap,
+)
+from reconciler.trigger.calendar import AS_SHOWN, WallCalendar, date_of
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.cron import parse
 from reconciler.trigger.zones import offsets, resolve
@@ -17,7 +26,7 @@ from reconciler.trigger.zones import offsets, resolve
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reconciler.schedule import Trigger
+    from reconciler.schedule import Schedule, Trigger
     from reconciler.trigger.calendar import Calendar
     from reconciler.trigger.zones import Segment
 
@@ -26,10 +35,12 @@ def describe(trigger: Trigger) -> str:
     """Say in a few words when ``trigger`` fires: ``every 2 weeks on Monday at 06:30 (UTC)``."""
     if isinstance(trigger, DatastoreChange):
         return _data(trigger)
-    if isinstance(trigger, Cron):
-        return f"cron {trigger.expression} ({trigger.time_zone}){_window(trigger)}"
-    when = f"{_how_often(trigger)}{_days(trigger)}{_times(trigger)}"
-    return f"{when} ({trigger.time_zone}){_window(trigger)}"
+    when = (
+        f"cron {trigger.expression}"
+        if isinstance(trigger, Cron)
+        else f"{_how_often(trigger)}{_days(trigger)}{_times(trigger)}"
+    )
+    return f"{when} ({trigger.time_zone}){_window(trigger)}{_choices(trigger.dst)}"
 
 
 def _data(trigger: DatastoreChange) -> str:
@@ -71,20 +82,72 @@ def _window(trigger: Recurrence | Cron) -> str:
     return start + end
 
 
+_GAPS = {
+    WallGap.SHIFT: "",
+    WallGap.SKIP: ", skipped times left out",
+    WallGap.END: ", skipped times at the end of the gap",
+}
+_OVERLAPS = {
+    WallOverlap.FIRST: "",
+    WallOverlap.SECOND: ", repeated times at the second",
+    WallOverlap.BOTH: ", repeated times both times",
+}
+
+
+def _choices(dst: Dst) -> str:
+    return _GAPS[dst.gap] + _OVERLAPS[dst.overlap]
+
+
+_UNKNOWN = {
+    OnUnknown.FAIL: "",
+    OnUnknown.RELAUNCH: "starts a step anew whose outcome cannot be known",
+    OnUnknown.WAIT: "waits for an operator where a step's outcome cannot be known",
+}
+
+
+def policies(schedule: Schedule) -> tuple[str, ...]:
+    """Say what a schedule's policies ask for, each in a few words; nothing about the defaults."""
+    deadline, retries, failures = schedule.deadline, schedule.retries, schedule.pause_after_failures
+    said = []
+    if schedule.jitter:
+        said.append(f"starts up to {duration_text(schedule.jitter)} after each due time (jitter)")
+    if schedule.pool is not None:
+        said.append(f"takes a place in pool {schedule.pool}")
+    if retries is not None and retries.max:
+        times = "once" if retries.max == 1 else f"up to {retries.max} times"
+        said.append(f"runs a failed run anew {times}, after {duration_text(retries.backoff)}")
+    said.append(_UNKNOWN[schedule.on_unknown])
+    if failures is not None:
+        runs = "a failed run" if failures == 1 else f"{failures} failed runs in a row"
+        said.append(f"is held after {runs}")
+    if deadline is not None:
+        for verb, span in (("started", deadline.start), ("over", deadline.finish)):
+            if span is not None:
+                said.append(f"alerts when not {verb} {duration_text(span)} after the due time")
+    return tuple(filter(None, said))
+
+
 def clock_change(trigger: Recurrence | Cron, created_at: int, due: int) -> str:
     """Say what a change of the clock did to the fire due at the instant ``due``; mostly nothing.
 
-    A fire at a time that the clock skipped is due later by the gap, one at a time that it shows
-    twice is due the first time. ``created_at`` is the schedule's, as everywhere.
+    A fire at a time that the clock skipped is due later, one at a time that it shows twice is due
+    at one of the two or at both, as the trigger's ``dst`` says. ``created_at`` is the schedule's,
+    as everywhere.
     """
     if _follows_elapsed_time(trigger):
         return ""
     changes = offsets(resolve(trigger.time_zone))
     start, end, offset, before = changes.at(due)
     created = created_at + changes.at(created_at)[2]
-    after_gap = before < offset and due < start + offset - before
-    if after_gap and not _on_the_wall(trigger, created, due + offset):
+    shown = due + offset
+    moved = due < start + offset - before and _asked_for(trigger, created, shown) != shown
+    if moved and trigger.dst.gap is WallGap.SHIFT:
         return f"{_wall(due + before)} does not exist that day"
+    if moved and trigger.dst.gap is WallGap.END:
+        skipped = _asked_for(trigger, created, start + before) or due + before
+        return f"{_wall(skipped)} does not exist that day"
+    if due < start + before - offset:
+        return f"the second of two {_wall(due + offset)} that day"
     following = changes.at(end)[2]
     if following < offset and due >= end - (offset - following):
         return f"the first of two {_wall(due + offset)} that day"
@@ -97,13 +160,13 @@ def _follows_elapsed_time(trigger: Recurrence | Cron) -> bool:
     return trigger.frequency in {Frequency.MINUTE, Frequency.HOUR}
 
 
-def _on_the_wall(trigger: Recurrence | Cron, created: int, wall: int) -> bool:
-    """Tell whether the trigger asks for this very wall clock time.
+def _asked_for(trigger: Recurrence | Cron, created: int, wall: int) -> int | None:
+    """Return the first wall clock time, from this one on, that the trigger asks for.
 
     Where the clock never changes, walls and instants are the same, and so are the rule's answers.
     """
     steady = compile_trigger(replace(trigger, time_zone="UTC"), created, since=wall - 1)
-    return steady.next_after(wall - 1) == wall
+    return steady.next_after(wall - 1)
 
 
 def _wall(wall: int) -> str:
@@ -130,13 +193,13 @@ def clock_changes(
 ) -> tuple[ClockChange, ...]:
     """Find the changes of the clock that touch a fire due in (after, until], in order.
 
-    They touch wall clock times that are skipped, which run later by the gap, as one with the run
-    due then anyway, or not at all; and those that are shown twice. Nothing touches what follows
-    elapsed time. ``calendar`` is the trigger's.
+    They touch wall clock times that are skipped, which run later by the gap or at its end, as one
+    with the run due then anyway, or not at all; and those that are shown twice. Nothing touches
+    what follows elapsed time. ``calendar`` is the trigger's.
     """
     if not isinstance(calendar, WallCalendar):
         return ()
-    hourly = _every_hour(trigger) if calendar.every_pass else frozenset()
+    hourly = _every_hour(trigger) if calendar.dst == AS_SHOWN else frozenset()
     found = (
         _effect(calendar, segment, after)
         # What a change does, it does less than a day around it; Apia once skipped a whole one.
@@ -148,7 +211,8 @@ def clock_changes(
 
 def _every_hour(trigger: Recurrence | Cron) -> frozenset[int]:
     """Return the minutes at which a cron expression for every hour fires, else none."""
-    assert isinstance(trigger, Cron), "only cron merely reads the clock"  # noqa: S101  (calendar's law)
+    if not isinstance(trigger, Cron):
+        return frozenset()
     fields = parse(trigger.expression)
     return fields.minutes if len(fields.hours) == 24 else frozenset()
 
@@ -164,33 +228,53 @@ def _effect(calendar: WallCalendar, segment: Segment, after: int) -> ClockChange
     """Say what the change at a segment's start does to what is due after an instant."""
     start, _, offset, before = segment
     first, end = sorted((start + before, start + offset))
-    skips = before < offset
-    drops = skips and calendar.every_pass
-    walls = []
-    wall = calendar.pattern.next_after(max(first, after + before + 1) - 1)
+    skips, dst = before < offset, calendar.dst
+    lag = offset if not skips and dst.overlap is WallOverlap.SECOND else before
+    walls, dues = [], []
+    wall = calendar.pattern.next_after(first - 1)
     while wall < end:
-        due = wall - before
+        due = start if skips and dst.gap is WallGap.END else wall - lag
         # Before start_time and after end_time there is nothing to touch.
-        if calendar.floor < due <= calendar.last:
+        if max(after, calendar.floor) < due <= calendar.last:
             walls.append(wall)
+            dues.append(due)
         wall = calendar.pattern.next_after(wall)
     if not walls:
         return None
     single = len(walls) == 1
-    times = "does not exist" if single else "do not exist"
-    if drops:
-        outcome = "no run then"
-    elif skips:
-        outcome = _later(calendar, walls, offset - before)
+    if skips:
+        times = "does not exist" if single else "do not exist"
+        outcome = _skipped(calendar, walls, segment)
     else:
         times = "comes twice" if single else "come twice"
-        which = "both times" if calendar.every_pass else "at the first"
-        outcome = f"{'runs' if single else 'run'} {which}"
+        outcome = f"{'runs' if single else 'run'} {_TWICE[dst.overlap]}"
     return ClockChange(
         day=date_of(walls[0] // DAY).isoformat(),
-        due=walls[0] - before,
+        due=dues[0],
         text=f"{_span(walls)} {times}; {outcome}",
     )
+
+
+_TWICE = {
+    WallOverlap.FIRST: "at the first",
+    WallOverlap.SECOND: "at the second",
+    WallOverlap.BOTH: "both times",
+}
+
+
+def _skipped(calendar: WallCalendar, walls: Sequence[int], segment: Segment) -> str:
+    """Say what becomes of what was to run at skipped ``walls``."""
+    start, _, offset, before = segment
+    if calendar.dst.gap is WallGap.SKIP:
+        return "no run then"
+    if calendar.dst.gap is WallGap.SHIFT:
+        return _later(calendar, walls, offset - before)
+    end = start + offset
+    all_ = len(walls) + (calendar.pattern.next_after(end - 1) == end)
+    where = _wall(end) + (" the next day" if end // DAY > walls[0] // DAY else "")
+    if all_ == 1:
+        return f"runs at {where}"
+    return f"one run at {where} stands for {'both' if all_ == 2 else 'all'}"
 
 
 def _later(calendar: WallCalendar, walls: Sequence[int], gap: int) -> str:

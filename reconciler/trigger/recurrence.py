@@ -14,13 +14,14 @@ from reconciler.trigger.calendar import (
     HORIZON,
     Calendar,
     Pattern,
+    bound,
     date_of,
     elapsed,
     monthly,
     on_the_wall,
     periodic,
 )
-from reconciler.trigger.zones import first_instant, offsets, resolve, to_wall
+from reconciler.trigger.zones import offsets, resolve, to_wall
 
 _ELAPSED = {Frequency.MINUTE: MINUTE, Frequency.HOUR: HOUR}
 _WEEK_DAYS = {day: index for index, day in enumerate(WeekDay)}
@@ -46,18 +47,18 @@ def compile_recurrence(rule: Recurrence, created_at: int, since: int | None = No
         wall = anchor + changes.at(anchor)[2]
         floor = created_at if since is None else min(created_at, since)
     else:
-        anchor = first_instant(rule.start_time, zone)
+        anchor = bound(rule.start_time, zone, rule.dst, last=False)
         wall = to_wall(rule.start_time)
         floor = anchor if _scheduled(rule) and not rule.include_start else anchor - 1
     floor = max(floor, -1)
     last = HORIZON - 1
     if rule.end_time is not None:
-        last = min(last, first_instant(rule.end_time, zone))
+        last = min(last, bound(rule.end_time, zone, rule.dst, last=True))
     initial = rule.start_time is None and rule.first_run is FirstRun.IMMEDIATE
     if rule.frequency in _ELAPSED:
         period = rule.interval * _ELAPSED[rule.frequency]
         return elapsed(anchor, period, floor, last, initial=initial)
-    return on_the_wall(_pattern(rule, wall), changes, floor, last, initial=initial)
+    return on_the_wall(_pattern(rule, wall), changes, floor, last, dst=rule.dst, initial=initial)
 
 
 def _scheduled(rule: Recurrence) -> bool:

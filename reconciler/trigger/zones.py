@@ -30,8 +30,8 @@ Segment = tuple[int, int, int, int]
 _BLOCK = 400 * DAY
 # The shortest time between two changes of any zone since 1970 is 6 days 23 hours (Gaza, Boa Vista).
 _STEP = 4 * DAY
-# A block also knows a change shortly before it, because the hours that follow a change are special.
-# The largest change is Apia's whole day.
+# A block also knows a change shortly before and after it, because the hours around a change are
+# special. The largest change is Apia's whole day.
 _MARGIN = 2 * DAY
 
 
@@ -94,7 +94,7 @@ class Offsets:
         """Return the segment that holds at ``instant``.
 
         A segment may end although the offset does not change; its successor then has
-        ``before == offset``.
+        ``before == offset``, and no change follows within a day.
         """
         number = instant // _BLOCK
         block = self._blocks.get(number)
@@ -116,12 +116,15 @@ class Offsets:
         start, end = number * _BLOCK - _MARGIN, (number + 1) * _BLOCK
         before = offset = self._offset(start)
         low = start
-        while low < end - SECOND:
-            high = min(low + _STEP, end - SECOND)
+        beyond = end + _MARGIN - SECOND
+        while low < beyond:
+            high = min(low + _STEP, beyond)
             following = self._offset(high)
             if following != offset:
                 change = self._change(low, high, offset)
                 yield start, change, offset, before
+                if change >= end:
+                    return
                 start, before, offset = change, offset, following
             low = high
         yield start, end, offset, before
@@ -145,3 +148,10 @@ class Offsets:
 def offsets(zone: ZoneInfo) -> Offsets:
     """Return the one :class:`Offsets` of a zone in this process."""
     return Offsets(zone)
+
+
+def forget() -> None:
+    """Forget what was read of the time zone data: they have been replaced by others."""
+    ZoneInfo.clear_cache()
+    offsets.cache_clear()
+    iana_names.cache_clear()

@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reconciler.clock import DAY, HOUR, MINUTE, to_datetime, to_instant
-from reconciler.schedule import Cron, Frequency, Recurrence, WeekDay
+from reconciler.schedule import Cron, Dst, Frequency, Recurrence, WallGap, WallOverlap, WeekDay
 from reconciler.trigger.calendar import HORIZON
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.zones import first_instant, offsets, resolve, to_wall
@@ -161,7 +161,7 @@ def rrule_walls(trigger, anchor, until):
 
 
 @examples(2000)
-@given(recurrences(ON_THE_WALL), walls, st.integers(0, 800), st.integers(1, 60))
+@given(recurrences(ON_THE_WALL, st.just(Dst())), walls, st.integers(0, 800), st.integers(1, 60))
 def test_wall_clock_recurrences_agree_with_dateutil(trigger, created, skipped_days, days):
     zone = resolve(trigger.time_zone)
     created_at = to_instant(created.replace(tzinfo=ZoneInfo("UTC"))) + 250_000
