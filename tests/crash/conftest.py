@@ -1,0 +1,16 @@
+import pytest
+
+from tests.crash.nursery import Nursery
+from tests.crash.world import STORES, World
+
+
+@pytest.fixture(scope="module")
+def nursery():
+    made = Nursery()
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=sorted(STORES))
+def world(request, tmp_path, nursery):
+    return World(tmp_path, STORES[request.param](tmp_path), nursery)

@@ -1,0 +1,87 @@
+"""SIGKILL at each point that matters: the next runner loses and repeats nothing."""
+
+import pytest
+
+from reconciler.run import AttemptState, RunState
+from tests.crash.points import POINTS
+from tests.crash.world import by_clock, by_data
+
+
+def prepared(world, **fields):
+    """A schedule that fires once and a directory with a file, baselined and both due."""
+    world.apply(
+        by_clock("ticking", world.now, 30, pool="few", **fields),
+        by_data(pool="few", **fields),
+        rest="sleep 0.1",
+    )
+    with world.opened() as workspace:
+        workspace.ledger.set_pool("few", 1)
+    world.live(lambda ledger: ledger.watches()[0].state == "ready")
+    (world.landing / "new").write_text("new")
+    world.forward(60)
+    return world
+
+
+def lost(world, **fields):
+    """A run whose only attempt took its token and died, the runner with it."""
+    world.apply(by_clock("ticking", world.now, 30, pool="few", **fields))
+    with world.opened() as workspace:
+        workspace.ledger.set_pool("few", 1)
+    world.forward(60)
+    world.die(point="TOKEN_TAKEN")
+
+
+def the_run(world):
+    """Give the only run, its attempts' states and the places in use."""
+    with world.opened() as workspace:
+        (run,) = workspace.ledger.runs()
+        tries = workspace.ledger.attempts([run.id])[run.id]
+        (pool,) = workspace.ledger.pools()
+        return run, [attempt.state for attempt in tries], pool.used
+
+
+@pytest.mark.parametrize("point", sorted(POINTS.keys() - {"TOKEN_TAKEN"}))
+def test_a_runner_killed_at_any_point_is_followed_by_one_that_loses_and_repeats_nothing(
+    world, point
+):
+    prepared(world)
+    world.die(point=point)
+    world.settle()
+    runs = world.check()
+    assert sorted(run.occurrence_key[0] for run in runs) == ["d", "r"]
+    assert {run.state for run in runs} == {RunState.FINISHED}
+    assert set(world.starts()) == {f"{run.id}/only/1" for run in runs}
+
+
+def test_what_took_its_token_and_died_fails_unless_the_schedule_says_otherwise(world):
+    lost(world)
+    world.settle()
+    world.check()
+    run, tries, _ = the_run(world)
+    assert tries == [AttemptState.UNKNOWN]
+    assert (run.state, world.starts()) == (RunState.FAILED, {})
+    assert run.reason.startswith("step only: outcome unknown")
+
+
+def test_what_took_its_token_and_died_is_another_attempt_where_the_schedule_asks_for_it(world):
+    lost(world, on_unknown="relaunch")
+    world.settle()
+    world.check()
+    run, tries, _ = the_run(world)
+    assert tries == [AttemptState.UNKNOWN, AttemptState.FINISHED]
+    assert run.state is RunState.FINISHED
+    assert world.starts() == {f"{run.id}/only/2": 1}
+
+
+def test_what_took_its_token_and_died_waits_for_somebody_where_the_schedule_says_so(world):
+    lost(world, on_unknown="wait")
+    world.live(lambda _: the_run(world)[1] == [AttemptState.UNKNOWN])
+    run, _, used = the_run(world)
+    assert (run.state, used) == (RunState.RUNNING, 1)
+    with world.opened() as workspace, workspace.ledger.transaction() as tx:
+        assert tx.request_cancel([run.id], "looked at it") == [run.id]
+    world.settle()
+    world.check()
+    run, _, used = the_run(world)
+    assert (run.state, run.reason, used) == (RunState.CANCELED, "looked at it", 0)
+    assert world.starts() == {}
