@@ -286,6 +286,8 @@ def read_runner_config(file: str | None) -> RunnerConfig:
 
 def open_runner(workspace: Workspace, config: RunnerConfig) -> Daemon:
     """Put a runner together."""
+    import socket  # noqa: PLC0415  (only here)
+
     from reconciler.runner.compose import Composer  # noqa: PLC0415
     from reconciler.runner.daemon import Daemon  # noqa: PLC0415
     from reconciler.runner.secrets import Secrets  # noqa: PLC0415
@@ -302,6 +304,8 @@ def open_runner(workspace: Workspace, config: RunnerConfig) -> Daemon:
         executor=open_executor(workspace),
         composer=composer,
         datastore=datastore,
-        max_steps=config.max_steps,
+        limits=config.limits(),
+        # The programs that it can see are those whose evidence lies in its folder.
+        node=f"{socket.gethostname()}:{Path(workspace.folder, 'attempts').resolve()}",
         drain=config.drain // timedelta(microseconds=1),
     )

@@ -12,8 +12,10 @@ from reconciler.plan.spec import spec_value
 from reconciler.reconcile.apply import apply_plan, refuse
 from reconciler.reconcile.read import plan, read, read_project
 from reconciler.run import RunState
+from reconciler.runner.admit import Limits
 from reconciler.runner.compose import Composer
 from reconciler.runner.daemon import Daemon
+from reconciler.runner.room import Amounts
 from reconciler.runner.secrets import Secrets
 from reconciler.runner.workdir import Workdirs
 from reconciler.schedule import Datastore
@@ -40,17 +42,22 @@ trigger: {{recurrence: {{frequency: Minute, interval: 1, first_run: aligned}}}}
 
 
 class Site:
-    def __init__(self, folder, *, secrets=None, max_steps=8):
+    def __init__(
+        self, folder, *, secrets=None, max_steps=8, capacity=None, max_starts=300, node="here"
+    ):
         self.folder = Path(folder)
         self.project = self.folder / "project"
         self.project.mkdir()
         (self.project / "reconciler.yml").write_text("project: test\ninclude: ['*.yml']\n")
         self.clock = FixedClock(parse_instant(START))
         self.secrets = Secrets(secrets or {})
-        self.max_steps = max_steps
+        self.limits = Limits(
+            capacity=capacity or Amounts(max_steps, 4_000, 4 << 30, 0), max_starts=max_starts
+        )
+        self.node = node
         self.workspace = open_workspace(str(self.folder / "ws.db"), self.clock, create=True)
         self.registry, self.ledger = self.workspace.registry, self.workspace.ledger
-        self.ledger.begin_session(host="here", pid=1, wait=False)
+        self.ledger.begin_session(host="here", pid=1, node=self.node)
         self.restart()
 
     def restart(self):
@@ -67,8 +74,9 @@ class Site:
             executor=self.executor,
             composer=composer,
             datastore=self.datastore,
-            max_steps=self.max_steps,
+            limits=self.limits,
             drain=0,
+            node=self.node,
         )
 
     def close(self):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reconciler.plan.spec import spec_value
-from reconciler.run import Decision, Fire
+from reconciler.run import Decision, Fire, Gate
 from reconciler.schedule import DatastoreChange, Schedule
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.decide import gap_key, initial_key
@@ -44,10 +44,13 @@ def first_passed_over(here: RegisteredSchedule, now: int, reason: str) -> Fire |
         decision=Decision.GAP,
         reason=reason,
         revision=here.revision,
+        gate=Gate.STATUS,
     )
 
 
-def passed_over(here: RegisteredSchedule, now: int, reason: str) -> Fire | None:
+def passed_over(
+    here: RegisteredSchedule, now: int, reason: str, gate: Gate = Gate.STATUS
+) -> Fire | None:
     """Account for the occurrences up to ``now`` that nobody will decide any more.
 
     Gives one gap row, or None where there are none; data triggers have none.
@@ -68,4 +71,5 @@ def passed_over(here: RegisteredSchedule, now: int, reason: str) -> Fire | None:
         reason=reason,
         revision=here.revision,
         count=calendar.count(here.processed_to, now),
+        gate=gate,
     )

@@ -16,6 +16,7 @@ from reconciler.plan.bind import Published, label
 from reconciler.plan.spec import spec_text, spec_value
 from reconciler.reconcile.arm import arming, passed_over
 from reconciler.reconcile.write import rearm
+from reconciler.run import Gate
 from reconciler.schedule import DatastoreChange, Missed, Schedule, Status
 from reconciler.trigger.compile import compile_trigger
 from reconciler.workspace.records import Clockwork
@@ -321,7 +322,7 @@ def release_schedule(registry: Registry, name: str, catchup: Missed | None = Non
 def _lift(tx: RegistryTransaction, here: RegisteredSchedule, hold: Hold) -> None:
     """End the schedule's ``hold``, which may have got another catch-up."""
     now = tx.now()
-    gap = passed_over(here, now, f"held by {hold.who}: {hold.why}")
+    gap = passed_over(here, now, f"held by {hold.who}: {hold.why}", Gate.HOLD)
     decided_here = hold.catchup is Missed.SKIP and hold.active(now)
     if _by_data(here) or (gap is not None and not decided_here):
         until = now if hold.until is None else min(hold.until, now)

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING
 
 from reconciler.clock import SECOND
 from reconciler.errors import ExecutorError, ReconcilerError
-from reconciler.run import Attempt, AttemptState, Kind, RunState, progress
-from reconciler.trigger.decide import Policy
-from reconciler.trigger.overlap import startable
+from reconciler.run import Attempt, AttemptState, progress
+from reconciler.runner.admit import Admitted, Admitter
+from reconciler.runner.endings import End, Ended, end_runs
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
     from reconciler.executor.base import Executor, Launch
     from reconciler.run import Progress, Run
+    from reconciler.runner.admit import Limits
     from reconciler.runner.book import Book
     from reconciler.runner.compose import Composer
     from reconciler.runner.reap import Underway
-    from reconciler.workspace.base import Ledger, LedgerTransaction
+    from reconciler.workspace.base import Ledger
 
 log = logging.getLogger(__name__)
 
@@ -35,109 +36,73 @@ PATIENCE = 10 * SECOND
 
 
 class Launcher:
-    """Moves runs forward, with at most ``max_steps`` programs at a time."""
+    """Moves runs forward, as far as the runner's room reaches."""
 
-    def __init__(
-        self, ledger: Ledger, executor: Executor, composer: Composer, book: Book, max_steps: int
+    def __init__(  # noqa: PLR0913, PLR0917  (what it is made of)
+        self,
+        ledger: Ledger,
+        executor: Executor,
+        composer: Composer,
+        book: Book,
+        limits: Limits,
+        node: str,
     ) -> None:
         self._ledger = ledger
         self._executor = executor
         self._composer = composer
         self._book = book
-        self._max_steps = max_steps
+        self._admitter = Admitter(ledger, book, limits, node)
         # When each attempt that has not started was given to this executor: one that is not in
         # here was recorded by a runner that died before, or while, it submitted.
         self._submitted: dict[str, int] = {}
         self._canceled: set[str] = set()
         self._unreadable: set[str] = set()
 
+    def forget(self) -> None:
+        """Forget what was done in a session that is over: another runner may have gone on."""
+        self._submitted, self._canceled = {}, set()
+
     def launch(self, underway: Underway, now: int, *, begin: bool = True) -> int | None:
         """Move every run as far as it goes now; with ``begin`` False nothing new is started.
 
         Returns the instant of the next retry, ``now`` if there is more to do at once, or None.
         """
-        steps = self._progress(underway.runs, underway, now)
-        free = max(0, self._max_steps - underway.live) if begin else 0
-        # A run that only waits for its retry takes no room from another.
-        room = free - sum(len(step.start) for step in steps.values())
-        started = self._start_waiting(now, max(0, room)) if begin else []
-        runs = [*underway.runs, *started]
+        moves = self._progress(underway.runs, underway, now)
+        admitted = self._admitter.admit(underway, moves, now) if begin else Admitted([])
+        runs = {run.id: run for run in (*underway.runs, *admitted.begun)}
         if not runs:
             return None
-        steps |= self._progress(started, underway, now)
-        lost = self._not_started(underway, steps, now) if begin else []
+        lost = self._not_started(underway, moves, now) if begin else []
         new = [
             Attempt(
                 run_id=run_id, step=step, number=number, state=AttemptState.STARTING, created_at=now
             )
-            for run_id, moves in steps.items()
-            for step, number in moves.start
-        ][:free]
-        by_id = {run.id: run for run in runs}
-        launches, attempts = self._compose([*lost, *new], by_id, now)
+            for run_id, step, number in admitted.starts
+        ]
+        launches, attempts = self._compose([*lost, *new], runs, now)
         ends = [
-            (run_id, step.outcome, step.reason)
-            for run_id, step in steps.items()
-            if step.outcome is not None
+            End(runs[run_id], move.outcome, move.reason)
+            for run_id, move in moves.items()
+            if move.outcome is not None
         ]
         recorded: set[str] = set()
+        ended = Ended()
         if attempts or ends:
             with self._ledger.transaction() as tx:
                 recorded = tx.record_attempts(attempts)
-                ended = set(tx.finish_runs(ends, now))
-            ends = [end for end in ends if end[0] in ended]
-        for run_id, outcome, reason in ends:
-            said = f"{outcome}: {reason}" if reason else outcome
-            log.info(
-                "run %s of %s is %s", run_id, by_id[run_id].schedule_name or "a pipeline", said
-            )
-        self._cancel(steps.values())
+                ended = end_runs(tx, self._book, ends, now)
+            ended.tell()
+        self._cancel(moves.values())
         failed_at_once = len(launches) < len(attempts)
         launches = [launch for launch in launches if launch.id in recorded]
         if launches:
             self._executor.submit(launches)
             self._submitted |= {launch.id: now for launch in launches}
-        if ends or failed_at_once:
+        if ended.ends or failed_at_once:
             return now
-        return min((s.wake_at for s in steps.values() if s.wake_at is not None), default=None)
-
-    def _start_waiting(self, now: int, room: int) -> list[Run]:
-        """Move ``room`` waiting runs, as their schedules' overlap policies let them, to Running."""
-        if not self._ledger.waits(now):
-            return []
-        with self._ledger.transaction() as tx:
-            waiting = tx.waiting_runs(now, room)
-            canceled = [run for run in waiting if run.cancel_requested is not None]
-            ends = [(run.id, RunState.CANCELED, run.cancel_requested or "") for run in canceled]
-            tx.finish_runs(ends, now)
-            rest = [run for run in waiting if run.cancel_requested is None]
-            chosen = self._may_start(tx, rest)[:room]
-            started = set(tx.start_runs([run.id for run in chosen], now))
-        return [
-            replace(run, state=RunState.RUNNING, started_at=now)
-            for run in chosen
-            if run.id in started
-        ]
-
-    def _may_start(self, tx: LedgerTransaction, waiting: list[Run]) -> list[Run]:
-        queues: dict[str | None, list[Run]] = {}
-        for run in waiting:
-            # Whoever asked for a run by hand has seen the others.
-            manual = run.occurrence_key.startswith(Kind.MANUAL)
-            queues.setdefault(None if manual else run.schedule_id, []).append(run)
-        schedules = tx.schedules({id_ for id_ in queues if id_ is not None})
-        unfinished = tx.unfinished(schedules)
-        chosen = queues.pop(None, [])
-        for id_, queue in queues.items():
-            try:
-                policy = Policy.of(self._book.schedule(schedules[str(id_)]))
-            except ReconcilerError as error:
-                self._alert(f"the waiting runs of schedule {id_}", error)
-                continue
-            running = len(unfinished[str(id_)].running)
-            count = startable(policy.overlap, policy.max_active_runs, running, len(queue))
-            chosen += queue[:count]
-        return sorted(chosen, key=lambda run: (run.created_at, run.due_at))
+        return min(
+            (move.wake_at for move in moves.values() if move.wake_at is not None), default=None
+        )
 
     def _progress(self, runs: Iterable[Run], underway: Underway, now: int) -> dict[str, Progress]:
         unknown = self._book.unknown(run.pipeline_id for run in runs)

@@ -66,6 +66,10 @@ class Observer:
         self._poke = poke
         self._sights: dict[int, _Sight] = {}
 
+    def forget(self) -> None:
+        """Forget what belongs to a session that is over: another runner may watch by now."""
+        self._sights = {}
+
     def observe(self, now: int) -> None:
         """Commit the listings that are ready and begin those that are due."""
         for sight in self._sights.values():

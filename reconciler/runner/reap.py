@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from reconciler.executor.base import Exited, Gone, NotStarted, Running
 from reconciler.run import Attempt, AttemptState, Run
+from reconciler.runner.endings import tell
+from reconciler.workspace.records import Alarm, Alert
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from reconciler.executor.base import Evidence, Executor
     from reconciler.workspace.base import Ledger
@@ -36,12 +38,21 @@ class Underway:
         return sum(not attempt.over for tries in self.attempts.values() for attempt in tries)
 
 
-def reap(ledger: Ledger, executor: Executor, now: int) -> Underway:
-    """Read the runs under way, ask the executor about their attempts, record what is new."""
+def reap(ledger: Ledger, executor: Executor, now: int, node: str = "") -> Underway:
+    """Read the runs under way, ask the executor about their attempts, record what is new.
+
+    The executor sees the programs of ``node`` alone: an attempt of another one, whose runner is
+    gone, is beyond all evidence.
+    """
     runs = tuple(ledger.running_runs())
     attempts = ledger.attempts([run.id for run in runs]) if runs else {}
     live = [attempt for tries in attempts.values() for attempt in tries if not attempt.over]
-    evidence = executor.look([attempt.id for attempt in live]) if live else {}
+    here = [attempt.id for attempt in live if attempt.node in {node, ""}]
+    evidence = executor.look(here) if here else {}
+    for attempt in live:
+        evidence.setdefault(
+            attempt.id, Gone(f"the runner on {attempt.node} that started it is gone")
+        )
     learned = {
         attempt.id: after
         for attempt in live
@@ -49,8 +60,17 @@ def reap(ledger: Ledger, executor: Executor, now: int) -> Underway:
     }
     if learned:
         with ledger.transaction() as tx:
-            tx.record_attempts(list(learned.values()))
-        _tell(list(learned.values()))
+            recorded = tx.record_attempts(list(learned.values()))
+            names = {run.id: run for run in runs}
+            alerts = tx.alert(
+                [
+                    _puzzle(names[attempt.run_id], attempt, now)
+                    for attempt in learned.values()
+                    if attempt.state is AttemptState.UNKNOWN and attempt.id in recorded
+                ]
+            )
+        _tell(attempt for attempt in learned.values() if attempt.state is not AttemptState.UNKNOWN)
+        tell(alerts)
     return Underway(
         runs,
         {run: [learned.get(a.id, a) for a in tries] for run, tries in attempts.items()},
@@ -94,8 +114,19 @@ def _end(exited: Exited) -> AttemptState:
     return AttemptState.FINISHED if exited.exit_code == 0 else AttemptState.FAILED
 
 
-def _tell(attempts: Sequence[Attempt]) -> None:
+def _puzzle(run: Run, attempt: Attempt, now: int) -> Alert:
+    text = f"step {attempt.id} of {run.schedule_name or 'a pipeline'} is {attempt.state}"
+    return Alert(
+        key=f"{Alarm.UNKNOWN}:{attempt.id}",
+        alarm=Alarm.UNKNOWN,
+        at=now,
+        text=f"{text}: {attempt.reason} (on_unknown: {run.on_unknown})",
+        schedule_id=run.schedule_id,
+        run_id=run.id,
+    )
+
+
+def _tell(attempts: Iterable[Attempt]) -> None:
     for attempt in attempts:
-        level = logging.ERROR if attempt.state is AttemptState.UNKNOWN else logging.INFO
         said = f"{attempt.state}: {attempt.reason}" if attempt.reason else attempt.state
-        log.log(level, "step %s is %s", attempt.id, said)
+        log.info("step %s is %s", attempt.id, said)

@@ -11,16 +11,20 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from reconciler.clock import MINUTE
 from reconciler.errors import ReconcilerError
 from reconciler.fields import Scalar
-from reconciler.run import Decision, Fire, Run, RunState
+from reconciler.run import Decision, Fire, Gate, Run, RunState
 from reconciler.runner.held import next_page
-from reconciler.schedule import DatastoreChange, Overlap, Status
+from reconciler.schedule import DatastoreChange, Deadline, Overlap, Status
 from reconciler.trigger.arrivals import display
 from reconciler.trigger.decide import (
+    GRACE,
+    Gap,
     Policy,
     Timer,
     data_gap_key,
@@ -30,9 +34,10 @@ from reconciler.trigger.decide import (
     gap_key,
     initial_key,
 )
+from reconciler.trigger.jitter import delay
 from reconciler.trigger.overlap import Verdict, choose
 from reconciler.workspace.base import LedgerTransaction
-from reconciler.workspace.records import TimerMove, Unfinished
+from reconciler.workspace.records import Alarm, Alert, TimerMove, Unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +46,7 @@ if TYPE_CHECKING:
     from reconciler.runner.book import Book
     from reconciler.runner.held import Page
     from reconciler.schedule import Schedule
+    from reconciler.trigger.calendar import Calendar
     from reconciler.workspace.base import Ledger
     from reconciler.workspace.records import DueTimer
 
@@ -49,6 +55,7 @@ log = logging.getLogger(__name__)
 # Timers and changes decided in one transaction; large enough that its fsync is shared by many,
 # small enough that others who write need not wait.
 BATCH = 1_000
+_NO_DEADLINE = Deadline()
 
 
 @dataclass(slots=True)
@@ -61,6 +68,7 @@ class _Batch:
     runs: list[Run] = field(default_factory=list)
     cancel: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    alerts: list[Alert] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +79,8 @@ class _Due:
     at: int
     decision: Decision
     reason: str
+    gate: Gate
+    not_before: int | None = None
     facts: Mapping[str, Scalar] | None = None
     parameters: Mapping[str, Scalar] | None = None
 
@@ -104,6 +114,8 @@ class Ticker:
             for run_id, reason in batch.cancel.items():
                 tx.request_cancel([run_id], reason)
             fires = tx.record_fires(batch.fires, batch.runs) if batch.fires else []
+            if batch.alerts:
+                tx.alert(batch.alerts)
         for fire in fires:
             name = batch.names[fire.schedule_id]
             log.info("%s of %s: %s, %s", fire.occurrence_key, name, fire.decision, fire.reason)
@@ -142,7 +154,7 @@ class Ticker:
             schedule = self._read(here, versions)
             calendar = self._book.calendar(here)
         except ReconcilerError as error:
-            self._degrade(here, error)
+            self._degrade(batch, here, error)
             return TimerMove(
                 schedule_id=here.id,
                 next_due=batch.now + MINUTE,
@@ -155,33 +167,54 @@ class Ticker:
         if timer.initial:
             verdict = choose(policy.overlap, policy.max_active_runs, running, waiting)
             reason = verdict.reason or "first run on creation"
-            dues.append(_Due(initial_key(), timer.processed_to, verdict.decision, reason))
+            gate = Gate.FIRST if verdict.gate is Gate.DUE else verdict.gate
+            dues.append(_Due(initial_key(), timer.processed_to, verdict.decision, reason, gate))
             if verdict.decision is Decision.LAUNCH:
                 running.append("of its creation")
         state = Timer(
             processed_to=timer.processed_to, hold=here.hold, running=running, waiting=waiting
         )
         outcome = decide(state, calendar, policy, batch.now)
-        dues += [_Due(due_key(d.due), d.due, d.decision, d.reason) for d in outcome.decided]
+        dues += [
+            _Due(
+                due_key(d.due),
+                d.due,
+                d.decision,
+                d.reason,
+                d.gate,
+                _spread(here.id, d.due, schedule, calendar, batch.now),
+            )
+            for d in outcome.decided
+        ]
         replaced = unfinished if outcome.cancel_running else Unfinished()
         self._write(batch, here, schedule, dues, versions, replaced)
         for gap in outcome.gaps:
             key = gap_key(gap.first, gap.last)
-            _pass_over(batch, here, key, gap.first, gap.count, gap.reason)
+            _pass_over(batch, here, key, gap)
         if outcome.lift_hold:
             batch.tx.lift_expired_hold(here.id)
         return TimerMove(
             schedule_id=here.id, next_due=outcome.next_due, processed_to=outcome.processed_to
         )
 
-    def _degrade(self, here: RegisteredSchedule, error: ReconcilerError) -> None:
+    def _degrade(self, batch: _Batch, here: RegisteredSchedule, error: ReconcilerError) -> None:
         """Alert once about a schedule that cannot be decided; the others go on."""
-        text = str(error)
-        if self._degraded.get(here.id) != text:
-            self._degraded[here.id] = text
-            log.error(
-                "schedule %s (%s) is degraded and does not fire: %s", here.name, here.id, text
+        why = str(error)
+        if self._degraded.get(here.id) == why:
+            return
+        self._degraded[here.id] = why
+        text = f"schedule {here.name} ({here.id}) is degraded and does not fire: {why}"
+        log.error("%s", text)
+        digest = sha256(why.encode()).hexdigest()[:8]
+        batch.alerts.append(
+            Alert(
+                key=f"{Alarm.DEGRADED}:{here.id}:{here.revision}:{digest}",
+                alarm=Alarm.DEGRADED,
+                at=batch.now,
+                text=text,
+                schedule_id=here.id,
             )
+        )
 
     # By data ----------------------------------------------------------------------------------
 
@@ -197,7 +230,7 @@ class Ticker:
             try:
                 spec = self._read(schedule, versions)
             except ReconcilerError as error:
-                self._degrade(schedule, error)
+                self._degrade(batch, schedule, error)
                 continue
             self._degraded.pop(schedule.id, None)
             trigger = spec.trigger
@@ -211,7 +244,8 @@ class Ticker:
             if page.passed is not None:
                 gone = page.passed
                 key = data_gap_key(arrival.watch_id, gone.first, gone.last)
-                _pass_over(batch, schedule, key, batch.now, gone.count, gone.reason)
+                held = Gap(batch.now, batch.now, gone.count, gone.reason, Gate.HOLD)
+                _pass_over(batch, schedule, key, held)
             if page.lift:
                 batch.tx.lift_expired_hold(schedule.id)
         batch.tx.move_cursors(cursors)
@@ -265,10 +299,10 @@ class Ticker:
         batch.names[here.id] = here.name
         version = versions.get(here.id)
         for due in dues:
-            decision, reason = due.decision, due.reason
+            decision, reason, gate = due.decision, due.reason, due.gate
             launching = decision in {Decision.LAUNCH, Decision.QUEUE}
             if launching and (version is None or version.status is not Status.ACTIVE):
-                decision, launching = Decision.SKIP, False
+                decision, gate, launching = Decision.SKIP, Gate.STATUS, False
                 reason = f"skipped: pipeline {schedule.pipeline} has no Active version"
             run_id = _run_id(here.id, due.key) if launching else None
             batch.fires.append(
@@ -282,6 +316,7 @@ class Ticker:
                     revision=here.revision,
                     run_id=run_id,
                     facts=due.facts,
+                    gate=gate,
                 )
             )
             if run_id is not None and version is not None:
@@ -302,6 +337,7 @@ class Ticker:
         pipeline = self._book.pipeline(version.id)
         given = {**schedule.pipeline_parameters, **(due.parameters or {})}
         own = schedule.continue_on_step_failure
+        deadline = schedule.deadline or _NO_DEADLINE
         return Run(
             id=run_id,
             schedule_id=here.id,
@@ -316,24 +352,43 @@ class Ticker:
             due_at=due.at,
             created_at=now,
             facts=due.facts,
+            not_before=due.not_before,
+            retries=schedule.retries,
+            on_unknown=schedule.on_unknown,
+            pool=schedule.pool,
+            start_by=_after(due.at, deadline.start),
+            finish_by=_after(due.at, deadline.finish),
         )
 
 
-def _pass_over(  # noqa: PLR0913, PLR0917  (what a gap's row says)
-    batch: _Batch, here: RegisteredSchedule, key: str, first: int, count: int, reason: str
-) -> None:
-    """Add the one row of ``count`` occurrences that are not made up for."""
+def _after(due: int, span: timedelta | None) -> int | None:
+    return None if span is None else due + span // timedelta(microseconds=1)
+
+
+def _spread(
+    schedule_id: str, due: int, schedule: Schedule, calendar: Calendar, now: int
+) -> int | None:
+    """Tell when the run of a fire may start that is on time; None for at once."""
+    if schedule.jitter is None or now - due > GRACE:
+        return None
+    jitter = schedule.jitter // timedelta(microseconds=1)
+    return due + delay(schedule_id, due, jitter, calendar.next_after(due))
+
+
+def _pass_over(batch: _Batch, here: RegisteredSchedule, key: str, gap: Gap) -> None:
+    """Add the one row of occurrences that are not made up for."""
     batch.names[here.id] = here.name
     batch.fires.append(
         Fire(
             schedule_id=here.id,
             occurrence_key=key,
-            due_at=first,
+            due_at=gap.first,
             decided_at=batch.now,
             decision=Decision.GAP,
-            reason=reason,
+            reason=gap.reason,
             revision=here.revision,
-            count=count,
+            count=gap.count,
+            gate=gap.gate,
         )
     )
 
@@ -353,7 +408,8 @@ def _arrival(
         if policy.overlap is Overlap.CANCEL_RUNNING and change is not page.changes[-1]:
             # Nothing is started only to be canceled in the same breath.
             text = f"skipped: {display(page.changes[-1].file.name)} replaces it"
-            verdict = Verdict(Decision.SKIP, f"{text} (overlap: {policy.overlap})")
+            text = f"{text} (overlap: {policy.overlap})"
+            verdict = Verdict(Decision.SKIP, text, gate=Gate.OVERLAP)
         else:
             verdict = choose(policy.overlap, policy.max_active_runs, running, waiting)
             (running if verdict.decision is Decision.LAUNCH else waiting).append(key)
@@ -367,6 +423,7 @@ def _arrival(
                 now,
                 verdict.decision,
                 f"{page.held}; {said}" if page.held else said,
+                Gate.HOLD if page.held and verdict.gate is Gate.DUE else verdict.gate,
                 facts={
                     "datastore": trigger.datastore,
                     "path": path.partition("/")[2],

@@ -480,6 +480,14 @@ class Ledger(Protocol):
         """Give the right back."""
         ...
 
+    def use_zones(self, version: str) -> str:
+        """Note which version of the time zone data decides, and give the newest there was.
+
+        One that is newer than all before makes every timer due at once, so that what is undecided
+        is due by it. What is decided stays.
+        """
+        ...
+
     def transaction(self) -> AbstractContextManager[LedgerTransaction]:
         """Begin writing as the current session.
 

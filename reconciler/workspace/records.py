@@ -334,7 +334,7 @@ class Pool:
 
 
 class Alarm(StrEnum):
-    """What an alert is about."""
+    """What an alert is about; ``waiting``: a run waits for what nobody gives by itself."""
 
     LATE_START = "late_start"
     LATE_FINISH = "late_finish"
@@ -342,6 +342,7 @@ class Alarm(StrEnum):
     BREAKER = "breaker"
     DEGRADED = "degraded"
     UNKNOWN = "unknown"
+    WAITING = "waiting"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,6 +113,11 @@ SELECT run_id, step, number FROM attempts JOIN sessions USING (fence)
 WHERE attempts.node = ? AND attempts.state = 'Unknown' AND attempts.ended_at >= ?
   AND sessions.node <> attempts.node
 """
+_ZONES = "SELECT value FROM facts WHERE name = 'time_zone_data'"
+_SET_ZONES = """
+INSERT INTO facts (name, value) VALUES ('time_zone_data', ?)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE facts.value < excluded.value
+"""
 
 
 class SqlLedger:
@@ -219,6 +224,24 @@ class SqlLedger:
                 )
         finally:
             self._right.release()
+
+    def use_zones(self, version: str) -> str:
+        """Note which version of the time zone data decides, and give the newest there was.
+
+        One that is newer than all before makes every timer due at once, so that what is undecided
+        is due by it. The first one ever changes nothing: there was none to differ from.
+        """
+        with self._database.reading() as connection:
+            found = driver(connection).execute(_ZONES).fetchone()
+        known = found[0] if found else ""
+        if version <= known:
+            return str(known)
+        with self._database.writing() as connection:
+            raw = driver(connection)
+            if raw.execute(_SET_ZONES, (version,)).rowcount and known:
+                now = self._database.now(connection)
+                raw.execute("UPDATE timers SET next_due = ? WHERE next_due > ?", (now, now))
+        return version
 
     @contextmanager
     def transaction(self) -> Iterator[SqlLedgerTransaction]:

@@ -1,0 +1,309 @@
+"""Which steps start next: those of runs under way, and of waiting runs that may begin.
+
+A run begins on one runner, and only where each of its steps would have room if nothing else ran.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from reconciler.clock import MINUTE, SECOND
+from reconciler.errors import ReconcilerError
+from reconciler.fields import duration_text
+from reconciler.live import RegisteredSchedule
+from reconciler.run import Kind, Run, RunState, progress
+from reconciler.runner.endings import End, Ended, end_runs, pause, tell
+from reconciler.runner.late import late_start
+from reconciler.runner.room import Amounts, Room, needs
+from reconciler.trigger.admission import Others, Wait, admission, asked
+from reconciler.trigger.decide import Policy
+from reconciler.workspace.base import LedgerTransaction
+from reconciler.workspace.records import Alarm, Alert, Pool, Unfinished
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reconciler.pipeline import Pipeline
+    from reconciler.run import Progress
+    from reconciler.runner.book import Book
+    from reconciler.runner.reap import Underway
+    from reconciler.workspace.base import Ledger
+
+log = logging.getLogger(__name__)
+
+_WINDOW = MINUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one runner may do.
+
+    ``capacity`` is what its machine has for steps; ``max_starts`` is how many runs of one schedule
+    it starts within a minute before it takes that for a mistake; ``patience`` (microseconds) how
+    long a run that has no room here waits for another runner before somebody is told.
+    """
+
+    capacity: Amounts
+    max_starts: int = 300
+    patience: int = MINUTE
+
+
+class Starts:
+    """Counts the runs of each schedule that were started within the last minute."""
+
+    def __init__(self) -> None:
+        self._times: deque[tuple[int, str]] = deque()
+        self._counts: Counter[str] = Counter()
+
+    def add(self, schedule_id: str, now: int) -> None:
+        """Count a start."""
+        self._times.append((now, schedule_id))
+        self._counts[schedule_id] += 1
+
+    def count(self, schedule_id: str, now: int) -> int:
+        """Tell how many there were; those before a step back of the clock are forgotten."""
+        while self._times and not 0 <= now - self._times[0][0] < _WINDOW:
+            _, past = self._times.popleft()
+            self._counts[past] -= 1
+            if not self._counts[past]:
+                del self._counts[past]
+        return self._counts.get(schedule_id, 0)
+
+
+@dataclass(slots=True)
+class _Desk:
+    """What one transaction knows while it goes through the waiting runs."""
+
+    tx: LedgerTransaction
+    now: int
+    schedules: Mapping[str, RegisteredSchedule]
+    unfinished: Mapping[str, Unfinished]
+    pools: dict[str, Pool]
+    begun: list[Run] = field(default_factory=list)
+    running: dict[str, list[str]] = field(default_factory=dict)
+    ahead: dict[str, str] = field(default_factory=dict)
+    started: Counter[str] = field(default_factory=Counter)
+    too_many: set[str] = field(default_factory=set)
+    alerts: list[Alert] = field(default_factory=list)
+    paused: list[Alert] = field(default_factory=list)
+
+    def running_of(self, schedule_id: str) -> list[str]:
+        known = self.running.get(schedule_id)
+        if known is None:
+            known = list(self.unfinished.get(schedule_id, Unfinished()).running)
+            self.running[schedule_id] = known
+        return known
+
+    def begin(self, run: Run) -> None:
+        self.begun.append(run)
+        if run.schedule_id is not None:
+            self.running_of(run.schedule_id).append(run.id)
+            self.started[run.schedule_id] += not asked(run)
+        if run.pool is not None:
+            pool = self.pools[run.pool]
+            self.pools[run.pool] = replace(pool, used=pool.used + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """What starts now: (run id, step, attempt number), and the runs among them that just began."""
+
+    starts: list[tuple[str, str, int]]
+    begun: list[Run] = field(default_factory=list)
+
+
+class Admitter:
+    """Hands out the runner's room, the oldest run first."""
+
+    def __init__(self, ledger: Ledger, book: Book, limits: Limits, node: str) -> None:
+        self._ledger = ledger
+        self._book = book
+        self._limits = limits
+        self._node = node
+        self._starts = Starts()
+        self._told: set[str] = set()
+        # Waiting runs that this runner has no use for: it has to look beyond them.
+        self._passed = 0
+
+    def admit(self, underway: Underway, moves: Mapping[str, Progress], now: int) -> Admitted:
+        """Choose the steps that start now; runs that begin with them are Running after it."""
+        room = Room(self._limits.capacity, self._taken(underway))
+        if not self._ledger.waits(now):
+            self._passed = 0
+            return Admitted(list(self._own(underway.runs, moves, room)))
+        ended = Ended()
+        with self._ledger.transaction() as tx:
+            waiting = tx.waiting_runs(now, room.places + self._passed)
+            stopped = [run for run in waiting if run.cancel_requested is not None]
+            if stopped:
+                ends = [End(run, RunState.CANCELED, run.cancel_requested or "") for run in stopped]
+                ended = end_runs(tx, self._book, ends, now)
+            waiting = [run for run in waiting if run.cancel_requested is None]
+            desk = self._desk(tx, waiting, now)
+            queue = sorted([*underway.runs, *waiting], key=lambda run: (run.created_at, run.due_at))
+            starts: list[tuple[str, str, int]] = []
+            if room.places:
+                self._passed = 0
+            for run in queue:
+                if run.state is RunState.RUNNING:
+                    starts += self._own([run], moves, room)
+                elif room.places:
+                    starts += self._begin(desk, run, room)
+            moved = set(tx.start_runs([run.id for run in desk.begun], now))
+            fresh = desk.paused + (tx.alert(desk.alerts) if desk.alerts else [])
+        ended.tell()
+        tell(fresh)
+        begun = [
+            replace(run, state=RunState.RUNNING, started_at=now)
+            for run in desk.begun
+            if run.id in moved
+        ]
+        for run in begun:
+            if run.schedule_id is not None and not asked(run):
+                self._starts.add(run.schedule_id, now)
+        known = {run.id for run in (*underway.runs, *begun)}
+        return Admitted([start for start in starts if start[0] in known], begun)
+
+    def _taken(self, underway: Underway) -> Iterator[Amounts]:
+        """Give what each attempt under way takes."""
+        for run in underway.runs:
+            live = [a for a in underway.attempts.get(run.id, ()) if not a.over]
+            steps: dict[str, Amounts] = {}
+            if live:
+                try:
+                    pipeline = self._book.pipeline(run.pipeline_id)
+                    steps = {step.name: needs(step) for step in pipeline.steps}
+                except ReconcilerError:  # told where it cannot move
+                    pass
+            for attempt in live:
+                yield steps.get(attempt.step, Amounts(places=1))
+
+    def _own(
+        self, runs: Iterable[Run], moves: Mapping[str, Progress], room: Room
+    ) -> Iterator[tuple[str, str, int]]:
+        """Give those steps of runs under way that there is room for."""
+        for run in runs:
+            if run.id in moves and moves[run.id].start:
+                pipeline = self._book.pipeline(run.pipeline_id)
+                steps = {step.name: step for step in pipeline.steps}
+                for name, number in moves[run.id].start:
+                    if room.take(needs(steps[name])):
+                        yield run.id, name, number
+
+    def _desk(self, tx: LedgerTransaction, waiting: list[Run], now: int) -> _Desk:
+        unknown = self._book.unknown(run.pipeline_id for run in waiting)
+        if unknown:
+            self._book.learn(tx.pipelines(unknown))
+        ids = {run.schedule_id for run in waiting if run.schedule_id is not None}
+        names = {run.pool for run in waiting if run.pool is not None}
+        pools = dict(tx.pools(sorted(names))) if names else {}
+        self._told -= {f"pool:{name}" for name in pools}
+        return _Desk(
+            tx=tx,
+            now=now,
+            schedules=tx.schedules(ids) if ids else {},
+            unfinished=tx.unfinished(ids) if ids else {},
+            pools=pools,
+        )
+
+    def _begin(self, desk: _Desk, run: Run, room: Room) -> list[tuple[str, str, int]]:
+        """Begin a waiting run if it may; returns the steps it starts with."""
+        try:
+            pipeline = self._book.pipeline(run.pipeline_id)
+            others = self._others(desk, run)
+        except ReconcilerError as error:
+            self._passed += 1
+            if run.id not in self._told:
+                self._told.add(run.id)
+                log.error("run %s cannot move: %s", run.id, error)
+            return []
+        pool = desk.pools.get(run.pool or "")
+        waits = admission(run, desk.now, others, None if pool is None else (pool.slots, pool.used))
+        if waits is not None:
+            if waits.wait is Wait.POOL and pool is None:
+                self._tell(desk, run, f"pool:{run.pool}", waits.reason)
+            self._passed += waits.wait in {Wait.POOL, Wait.HOLD}
+            return []
+        if self._too_many(desk, run) or not self._holds(desk, run, pipeline, room):
+            return []
+        first = progress(run, pipeline, [], desk.now).start
+        steps = {step.name: step for step in pipeline.steps}
+        starts = [(run.id, name, n) for name, n in first if room.take(needs(steps[name]))]
+        if starts:
+            desk.begin(run)
+            late = late_start(run, desk.now)
+            if late is not None:
+                desk.alerts.append(late)
+        elif run.schedule_id is not None and not run.occurrence_key.startswith(Kind.MANUAL):
+            desk.ahead.setdefault(run.schedule_id, run.id)
+        return starts
+
+    def _others(self, desk: _Desk, run: Run) -> Others | None:
+        """Give what the run finds of its schedule.
+
+        Raises:
+            InvalidValue: this version of the program cannot read the schedule.
+        """
+        if run.schedule_id is None or run.occurrence_key.startswith(Kind.MANUAL):
+            return None
+        here = desk.schedules[run.schedule_id]
+        return Others(
+            policy=Policy.of(self._book.schedule(here)),
+            hold=here.hold,
+            running=desk.running_of(run.schedule_id),
+            ahead=desk.ahead.get(run.schedule_id),
+        )
+
+    def _too_many(self, desk: _Desk, run: Run) -> bool:
+        """Pause a schedule whose runs start too often; tells whether this one waits for that."""
+        if run.schedule_id is None or asked(run):
+            return False
+        now, limit, id_ = desk.now, self._limits.max_starts, run.schedule_id
+        if self._starts.count(id_, now) + desk.started[id_] < limit:
+            return False
+        if id_ not in desk.too_many:
+            desk.too_many.add(id_)
+            here = desk.schedules[id_]
+            spec = self._book.schedule(here)
+            why = f"{limit} of its runs were started within a minute (max_starts_per_minute)"
+            key = f"{Alarm.BREAKER}:{id_}:{now}"
+            desk.paused += pause(desk.tx, (here, spec), why, Alarm.BREAKER, key, now)
+        return True
+
+    def _holds(self, desk: _Desk, run: Run, pipeline: Pipeline, room: Room) -> bool:
+        """Tell whether this runner could hold each step of the run; if not, say so in time."""
+        large = [step for step in pipeline.steps if not needs(step).within(room.capacity)]
+        if not large:
+            return True
+        self._passed += 1
+        since = max(run.created_at, run.not_before or 0)
+        if desk.now - since >= self._limits.patience:
+            step = large[0]
+            spent = duration_text(timedelta(seconds=(desk.now - since) // SECOND))
+            where = f" on {self._node}" if self._node else ""
+            text = (
+                f"waits: step {step.name} needs {needs(step)}, and the runner{where} has "
+                f"{room.capacity}; no other has taken it for {spent}"
+            )
+            self._tell(desk, run, f"room:{run.pipeline_id}:{self._node}", text)
+        return False
+
+    def _tell(self, desk: _Desk, run: Run, what: str, text: str) -> None:
+        """Alert once about what keeps runs waiting that nobody will change by itself."""
+        if what not in self._told:
+            self._told.add(what)
+            name = run.schedule_name or "a pipeline"
+            alert = Alert(
+                key=f"{Alarm.WAITING}:{what}:{run.id}",
+                alarm=Alarm.WAITING,
+                at=desk.now,
+                text=f"run {run.id} of {name} {text}",
+                schedule_id=run.schedule_id,
+                run_id=run.id,
+            )
+            desk.alerts.append(alert)
