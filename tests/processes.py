@@ -19,7 +19,7 @@ def until(condition, seconds=60):
 
 
 class RunnerProcess:
-    """``reconciler runner start`` on a workspace, with its log in a file."""
+    """``reconciler runner start`` on a workspace, a file or a URL, with its log in a file."""
 
     def __init__(self, workspace, log, *arguments, env=None, errors=None):
         self.log = log
@@ -32,7 +32,7 @@ class RunnerProcess:
                     "runner",
                     "start",
                     "--workspace",
-                    f"sqlite:{workspace}",
+                    workspace if isinstance(workspace, str) else f"sqlite:{workspace}",
                     *arguments,
                 ],
                 stdin=subprocess.DEVNULL,
