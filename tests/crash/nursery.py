@@ -101,7 +101,7 @@ def main():
         if not child:
             try:
                 live(**json.loads(line))
-            except BaseException:
+            except BaseException:  # noqa: BLE001  (nothing is above this frame)
                 traceback.print_exc()
                 os._exit(1)
             os._exit(0)
