@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -200,6 +201,15 @@ class Progress:
     wake_at: int | None = None
     outcome: RunState | None = None
     reason: str = ""
+
+
+def run_id(schedule_id: str, key: str, epoch: int = 0) -> str:
+    """Derive a run's id from what it is a run of: the same occurrence, the same run.
+
+    ``epoch`` is the workspace's: after a restore the same key may stand for another occurrence,
+    whose programs must not be taken for those of the first.
+    """
+    return str(uuid.uuid5(uuid.UUID(schedule_id), f"{key}@{epoch}" if epoch else key))
 
 
 # How often one step is started again where its outcome was unknown.

@@ -5,7 +5,7 @@ import pytest
 from reconciler.clock import SECOND
 from reconciler.pipeline import Pipeline, Step
 from reconciler.retries import Retries
-from reconciler.run import Attempt, AttemptState, Progress, Run, RunState, progress
+from reconciler.run import Attempt, AttemptState, Progress, Run, RunState, progress, run_id
 
 NOW = 1_000 * SECOND
 F, X, R, C, U = (
@@ -181,3 +181,10 @@ def test_only_final_states_are_over():
         RunState.NOT_STARTED,
         RunState.RUNNING,
     ]
+
+
+def test_the_same_occurrence_is_the_same_run_until_a_restore():
+    schedule = "6b1f7b0e-3c5e-4c1f-9c7e-0d3b6a0f1a11"
+    assert run_id(schedule, "r:1") == run_id(schedule, "r:1", 0)
+    assert len({run_id(schedule, "r:1", epoch) for epoch in (0, 1, 2)}) == 3
+    assert run_id(schedule, "r:1") != run_id(schedule, "r:2")

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from reconciler.workspace.upkeep import Standing, Upkeep
 
 LOOPBACK = "127.0.0.1"
-# A loop that has not come round for so many seconds is stuck: it sleeps half a second at most.
-ALIVE = 30.0
+# A loop that has not come round for so many seconds is stuck: after errors it rests for 30 at most.
+ALIVE = 60.0
 # The ledger is not asked more often than this, however often somebody scrapes.
 FRESH = 5.0
 
