@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command(
     "backfill",
-    epilog="Example: reconciler backfill nightly-scoring --from 2026-03-01 --to 2026-03-07 --token march",
+    epilog="Example: reconciler backfill nightly-scoring --from 2026-03-01 --token march",
 )
 @click.argument("name")
 @click.option(

@@ -18,7 +18,7 @@ from reconciler.run import Decision, Gate
 from reconciler.schedule import Cron, Recurrence, Schedule
 from reconciler.trigger.calendar import Calendar
 from reconciler.trigger.compile import compile_trigger
-from reconciler.trigger.decide import Policy, Timer, decide, due_key, gap_key, initial_key
+from reconciler.trigger.decide import GRACE, Policy, Timer, decide, due_key, gap_key, initial_key
 from reconciler.trigger.jitter import delay
 from reconciler.trigger.overlap import startable
 
@@ -30,8 +30,8 @@ Downtimes = Sequence[tuple[int, int]]
 class Subject:
     """A schedule by the clock as it is replayed.
 
-    ``duration`` is how long a run takes, in microseconds. ``initial`` tells that the window begins
-    with its creation, and so with its one immediate run where it has one.
+    ``duration`` is how long a run takes, in microseconds. ``initial`` tells that its creation lies
+    in the window, and so its one immediate run where it has one.
     """
 
     id: str
@@ -107,7 +107,8 @@ class _Replay:
         if self.initial:
             self.initial = False
             reason = "first run on creation"
-            self._add(initial_key(), self.mark, now, Decision.LAUNCH, Gate.FIRST, reason)
+            born = self.subject.created_at
+            self._add(initial_key(), born, now, Decision.LAUNCH, Gate.FIRST, reason)
             running = ["of its creation"]
         hold = self.hold if self.hold is not None and self.hold.since <= now else None
         timer = Timer(processed_to=self.mark, hold=hold, running=running, waiting=waiting)
@@ -151,15 +152,16 @@ class _Replay:
             reason=reason,
             count=count,
         )
-        row = _Row(value, self._not_before(due) if key != initial_key() else now, done=not fires)
+        row = _Row(value, now if key == initial_key() else self._spread(due, now), done=not fires)
         self.rows.append(row)
         if fires:
             self.waiting.append(row)
 
-    def _not_before(self, due: int) -> int:
+    def _spread(self, due: int, now: int) -> int:
+        """Tell when the run of a fire may start: only what is on time is spread by jitter."""
         jitter = self.subject.schedule.jitter
-        if jitter is None:
-            return due
+        if jitter is None or now - due > GRACE:
+            return now
         span = jitter // timedelta(microseconds=1)
         return due + delay(self.subject.id, due, span, self.calendar.next_after(due))
 
@@ -216,7 +218,7 @@ def simulate(
         calendar=calendar,
         policy=Policy.of(subject.schedule),
         mark=after,
-        next_due=after if initial else calendar.next_after(after),
+        next_due=subject.created_at if initial else calendar.next_after(after),
         hold=subject.hold,
         initial=initial,
     )
