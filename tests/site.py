@@ -21,6 +21,7 @@ from reconciler.runner.workdir import Workdirs
 from reconciler.schedule import Datastore
 from reconciler.settings import open_source
 from reconciler.workspace.sql import open_workspace
+from tests.crash.points import ExecutorPort, LedgerPort
 
 START = "2026-03-02T12:00:00Z"
 HELLO = """
@@ -60,8 +61,11 @@ class Site:
         self.ledger.begin_session(host="here", pid=1, node=self.node)
         self.restart()
 
-    def restart(self):
-        """Begin again with nothing in memory, as a new process does."""
+    def restart(self, tell=None):
+        """Begin again with nothing in memory, as a new process does.
+
+        ``tell`` is told of all that is done through its ports; see ``tests.crash.points``.
+        """
         if hasattr(self, "executor"):
             self.daemon.close()
             self.executor.close()
@@ -70,8 +74,8 @@ class Site:
             Workdirs(str(self.folder), self.registry.code), self.secrets, self.datastore
         )
         self.daemon = Daemon(
-            ledger=self.ledger,
-            executor=self.executor,
+            ledger=LedgerPort(self.ledger, tell) if tell else self.ledger,
+            executor=ExecutorPort(self.executor, tell) if tell else self.executor,
             composer=composer,
             datastore=self.datastore,
             limits=self.limits,
