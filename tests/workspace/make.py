@@ -125,6 +125,10 @@ class Postgres:
         self.by_hand(f"SELECT pg_terminate_backend({pid})")
         until(lambda: not self.by_hand(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}"))
 
+    def waiting(self) -> bool:
+        """Tell whether somebody waits for a lock."""
+        return bool(self.by_hand("SELECT 1 FROM pg_locks WHERE NOT granted"))
+
     def by_hand(self, *statements: str) -> int:
         """Run statements with another program, all or none; gives how many rows the last wrote."""
         with psycopg.connect(self.path) as raw:

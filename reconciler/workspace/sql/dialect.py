@@ -13,20 +13,21 @@ class Dialect:
     """One kind of SQL.
 
     ``shared``: several runners write at once, so they lock the rows that they rely on. Where they
-    do not, a writer is alone anyway.
+    do not, a writer is alone anyway. ``alive`` finds a session that may write, and keeps it from
+    being ended meanwhile; ``gone`` tells which others have lost their right, as a condition on
+    ``sessions``; ``notify`` tells all listeners when the transaction ends.
     """
 
     shared: bool
     alive: str
     gone: str
+    notify: str | None
 
     def claiming(self, statement: str, table: str) -> str:
         """Let a SELECT claim the rows of ``table``, and leave out what somebody else claimed."""
         return f"{statement} FOR NO KEY UPDATE OF {table} SKIP LOCKED" if self.shared else statement
 
 
-# ``alive`` finds the instant of a session that may write, and keeps it from being ended meanwhile;
-# ``gone`` tells which others have lost their right, as a condition on ``sessions``.
 SQLITE = Dialect(
     shared=False,
     # Nobody else can begin a session before this transaction ends.
@@ -34,9 +35,11 @@ SQLITE = Dialect(
     AND fence = (SELECT max(fence) FROM sessions)""",
     # Whoever holds the lock is alone.
     gone="TRUE",
+    notify=None,
 )
 POSTGRES = Dialect(
     shared=True,
     alive="SELECT 1 FROM sessions WHERE fence = ? AND ended_at IS NULL FOR SHARE",
     gone=f"pg_try_advisory_xact_lock({SESSION_KEY}, fence::int)",
+    notify="SELECT pg_notify('reconciler.' || current_schema(), '')",
 )

@@ -280,8 +280,18 @@ class SqlLedger:
             return {datastore.name: datastore for datastore in found}
 
     def due_watches(self, now: int) -> list[Watch]:
-        """Watches with at least one active schedule whose ``next_poll`` has come."""
-        return self._watches(watches.c.next_poll <= now)
+        """Claim watches with at least one active schedule whose ``next_poll`` has come.
+
+        A watch stays with the session that claimed it first, for as long as that lives.
+        """
+        due = watches.c.next_poll <= now
+        if self._session is None or not self._database.dialect.shared:
+            return self._watches(due)
+        if found := self._watches(due):
+            with self.transaction() as transaction:
+                mine = transaction.claim_watches(now)
+            return [watch for watch in found if watch.id in mine]
+        return []
 
     def watches(self) -> list[Watch]:
         """List all watches that have an active schedule."""
@@ -447,6 +457,7 @@ class SqlLedger:
         with self.transaction() as transaction:
             if run.schedule_id is None:
                 transaction.insert_runs([run])
+                transaction.tell_others()
                 return
             schedule = transaction.schedules([run.schedule_id]).get(run.schedule_id)
             if schedule is None:
@@ -464,6 +475,7 @@ class SqlLedger:
                 gate=Gate.ASKED,
             )
             transaction.record_fires([fire], [run])
+            transaction.tell_others()
 
     def _watches(self, *conditions: ColumnElement[bool]) -> list[Watch]:
         query = (

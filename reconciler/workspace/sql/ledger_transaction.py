@@ -84,23 +84,36 @@ SELECT schedule_id, id, state FROM runs
 WHERE {UNFINISHED} AND schedule_id IN (SELECT value FROM json_each(?)) ORDER BY seq
 """  # noqa: S608  (a constant)
 _START = """
-UPDATE runs SET state = 'Running', started_at = ?, fence = ? WHERE id = ? AND state = 'NotStarted'
+UPDATE runs SET state = 'Running', started_at = :now, fence = :fence
+WHERE id IN (SELECT value FROM json_each(:ids)) AND state = 'NotStarted' RETURNING id
 """
 _FINISH = """
-UPDATE runs SET state = ?, reason = ?, ended_at = ?, fence = ?
-WHERE id = ? AND (state = 'NotStarted' OR state = 'Running' AND fence = ?)
+UPDATE runs SET state = :state, reason = :reason, ended_at = :now, fence = :fence
+WHERE id IN (SELECT value FROM json_each(:ids))
+  AND (state = 'NotStarted' OR state = 'Running' AND fence = :fence) RETURNING id
 """
 _RUN = ", ".join(f"runs.{name}" for name in rows.RUN_FIELDS)
+_WAITS = f"""
+{UNFINISHED} AND state = 'NotStarted'
+  AND (not_before IS NULL OR not_before <= :now OR cancel_requested IS NOT NULL)
+"""
+# What waits is read in a statement of its own after this one, so that it sees what those who held
+# the schedules before have written.
+_QUEUED = f"""
+SELECT id FROM schedules WHERE id IN (SELECT schedule_id FROM runs WHERE {_WAITS}) ORDER BY id
+"""  # noqa: S608  (constants)
 # Thousands may wait for a few places; where each stands among its schedule's is counted by hand
 # and by the clock apart.
 _WAITING = f"""
 SELECT {_RUN} FROM runs JOIN (
   SELECT seq AS number_of, row_number() OVER (
     PARTITION BY schedule_id, occurrence_key LIKE 'm:%' ORDER BY seq) AS place
-  FROM runs WHERE {UNFINISHED} AND state = 'NotStarted'
-    AND (not_before IS NULL OR not_before <= :now OR cancel_requested IS NOT NULL)
+  FROM runs WHERE {_WAITS} AND (CAST(:claimed AS TEXT) IS NULL OR schedule_id IS NULL
+    OR schedule_id IN (SELECT value FROM json_each(:claimed))
+    OR NOT EXISTS (SELECT 1 FROM schedules WHERE schedules.id = schedule_id))
 ) AS queue ON queue.number_of = runs.seq
-WHERE CAST(:each AS INTEGER) IS NULL OR place <= :each OR cancel_requested IS NOT NULL
+WHERE runs.state = 'NotStarted'
+  AND (CAST(:each AS INTEGER) IS NULL OR place <= :each OR cancel_requested IS NOT NULL)
 ORDER BY runs.seq
 """  # noqa: S608  (constants)
 POOLS = f"""
@@ -108,6 +121,9 @@ SELECT name, slots, (
   SELECT count(*) FROM runs WHERE {UNFINISHED} AND state = 'Running' AND pool = pools.name)
 FROM pools ORDER BY name
 """  # noqa: S608  (a constant)
+_CLAIM_POOLS = """
+SELECT 1 FROM pools WHERE name IN (SELECT value FROM json_each(:names)) ORDER BY name FOR UPDATE
+"""
 _POOLS = POOLS.replace("ORDER", "WHERE name IN (SELECT value FROM json_each(:names)) ORDER")
 _STREAK = """
 INSERT INTO streaks (schedule_id, failed) VALUES (?, 1)
@@ -120,7 +136,8 @@ ON CONFLICT (schedule_id) DO NOTHING
 """
 _ALERT = _into("alerts", rows.ALERT_FIELDS, "ON CONFLICT (key) DO NOTHING")
 _CANCEL = f"""
-UPDATE runs SET cancel_requested = coalesce(cancel_requested, ?) WHERE id = ? AND {UNFINISHED}
+UPDATE runs SET cancel_requested = coalesce(cancel_requested, :reason)
+WHERE id IN (SELECT value FROM json_each(:ids)) AND {UNFINISHED} RETURNING id
 """  # noqa: S608  (a constant)
 _ATTEMPT = f"""
 INSERT INTO attempts ({", ".join(rows.ATTEMPT_FIELDS)}, fence)
@@ -131,6 +148,11 @@ ON CONFLICT (run_id, step, number) DO UPDATE SET
     created_at = excluded.created_at, started_at = excluded.started_at,
     ended_at = excluded.ended_at, fence = excluded.fence
 """  # noqa: S608  (constants)
+_FREE_WATCHES = """
+SELECT id FROM watches WHERE next_poll <= :now AND fence IS DISTINCT FROM :fence AND NOT EXISTS (
+  SELECT 1 FROM sessions WHERE sessions.fence = watches.fence AND ended_at IS NULL)
+"""
+_CLAIM_WATCHES = "UPDATE watches SET fence = :fence WHERE id IN ({free})"
 _FILE = _into(
     "files",
     ("watch_id", "name", "size", "mtime_ns", "inode"),
@@ -177,7 +199,7 @@ class SqlLedgerTransaction:
                 initial=bool(initial),
             )
             for schedule_id, revision, next_due, processed_to, initial in self._raw.execute(
-                _DUE, (now, now, limit)
+                self._dialect.claiming(_DUE, "timers"), (now, now, limit)
             )
         ]
 
@@ -207,6 +229,7 @@ class SqlLedgerTransaction:
             )
             .order_by(cursors.c.schedule_id)
             .limit(limit)
+            .with_for_update(of=cursors, key_share=True, skip_locked=True)
         )
         return [
             Arrival(schedule_id=schedule_id, revision=revision, watch_id=watch_id, cursor=cursor)
@@ -297,10 +320,17 @@ class SqlLedgerTransaction:
 
         The first reason stays. This needs no session: whoever asks is not the runner.
         """
-        reason = rows.plain(reason)
-        return [
-            run_id for run_id in run_ids if self._raw.execute(_CANCEL, (reason, run_id)).rowcount
-        ]
+        run_ids = list(run_ids)
+        asked = {"reason": rows.plain(reason), "ids": queries.among(run_ids)}
+        canceled = {run_id for (run_id,) in self._raw.execute(_CANCEL, asked)}
+        if canceled:
+            self.tell_others()
+        return [run_id for run_id in run_ids if run_id in canceled]
+
+    def tell_others(self) -> None:
+        """Let other runners look up at the end of this transaction, where they can be told."""
+        if self._dialect.notify is not None:
+            self._raw.execute(self._dialect.notify)
 
     def record_poll(
         self,
@@ -347,40 +377,63 @@ class SqlLedgerTransaction:
                 self._raw.execute(_FILE, rows.file_values(change.watch_id, change.file))
         return True
 
+    def claim_watches(self, now: int) -> set[int]:
+        """Make due watches this session's that no living session has; give the ids of all it has.
+
+        Watches that somebody else claims at this moment are left out.
+        """
+        asked = {"now": now, "fence": self._own_fence()}
+        claim = self._dialect.claiming(_FREE_WATCHES, "watches")
+        self._raw.execute(_CLAIM_WATCHES.format(free=claim), asked)
+        found = self._raw.execute("SELECT id FROM watches WHERE fence = :fence", asked)
+        return {watch_id for (watch_id,) in found}
+
     def waiting_runs(self, now: int, each: int | None = None) -> list[Run]:
         """Claim runs NotStarted whose ``not_before`` has come, oldest first.
 
         With ``each``: at most so many of each schedule's own, so many of each schedule's by hand,
         and all that are to be canceled.
         """
-        found = self._raw.execute(_WAITING, {"now": now, "each": each})
+        asked = {"now": now, "each": each, "claimed": None}
+        if self._dialect.shared:
+            claim = self._dialect.claiming(_QUEUED, "schedules")
+            asked["claimed"] = queries.among(id_ for (id_,) in self._raw.execute(claim, asked))
+        found = self._raw.execute(self._dialect.claiming(_WAITING, "runs"), asked)
         return [rows.run(row) for row in found]
 
     def pools(self, names: Iterable[str]) -> dict[str, Pool]:
         """Claim pools until the transaction ends; one that is not defined is left out."""
-        found = self._raw.execute(_POOLS, {"names": queries.among(names)})
+        asked = {"names": queries.among(names)}
+        if self._dialect.shared:
+            self._raw.execute(_CLAIM_POOLS, asked)
+        found = self._raw.execute(_POOLS, asked)
         return {name: Pool(name=name, slots=slots, used=used) for name, slots, used in found}
 
     def start_runs(self, run_ids: Sequence[str], now: int) -> list[str]:
         """Move waiting runs to Running under this session's fence; returns those that moved."""
-        fence = self._own_fence()
-        return [
-            run_id for run_id in run_ids if self._raw.execute(_START, (now, fence, run_id)).rowcount
-        ]
+        asked = {"now": now, "fence": self._own_fence(), "ids": queries.among(run_ids)}
+        started = {run_id for (run_id,) in self._raw.execute(_START, asked)}
+        return [run_id for run_id in run_ids if run_id in started]
 
     def finish_runs(self, ends: Sequence[tuple[str, RunState, str]], now: int) -> list[str]:
         """Move runs to a final state, with the reason; returns those that moved.
 
         That is this session's Running runs, and anybody's waiting ones.
         """
-        fence = self._own_fence()
-        return [
-            run
-            for run, state, reason in ends
-            if self._raw.execute(
-                _FINISH, (state.value, rows.plain(reason), now, fence, run, fence)
-            ).rowcount
-        ]
+        alike: dict[tuple[RunState, str], list[str]] = {}
+        for run_id, state, reason in ends:
+            alike.setdefault((state, reason), []).append(run_id)
+        ended: set[str] = set()
+        for (state, reason), run_ids in alike.items():
+            asked = {
+                "state": state.value,
+                "reason": rows.plain(reason),
+                "now": now,
+                "fence": self._own_fence(),
+                "ids": queries.among(run_ids),
+            }
+            ended.update(run_id for (run_id,) in self._raw.execute(_FINISH, asked))
+        return [run_id for run_id, _, _ in ends if run_id in ended]
 
     def record_attempts(self, attempts: Sequence[Attempt]) -> set[str]:
         """Insert attempts or replace what is known of them, as far as this session has their run.
@@ -388,12 +441,21 @@ class SqlLedgerTransaction:
         One without a node gets this session's. Returns the ids of those that were recorded.
         """
         fence, node = self._own_fence(), self._session.node if self._session else ""
-        recorded = set()
-        for attempt in attempts:
-            values = rows.attempt_values(replace(attempt, node=attempt.node or node))
-            if self._raw.execute(_ATTEMPT, (*values, fence, attempt.run_id, fence)).rowcount:
-                recorded.add(attempt.id)
-        return recorded
+        values = [
+            (
+                *rows.attempt_values(replace(attempt, node=attempt.node or node)),
+                *(fence, attempt.run_id, fence),
+            )
+            for attempt in attempts
+        ]
+        if self._raw.executemany(_ATTEMPT, values).rowcount == len(values):
+            return {attempt.id for attempt in attempts}
+        # Seldom: some run is another's by now. Only one by one does the driver tell which.
+        return {
+            attempt.id
+            for attempt, row in zip(attempts, values, strict=True)
+            if self._raw.execute(_ATTEMPT, row).rowcount
+        }
 
     def count_failures(self, schedule_ids: Iterable[str]) -> dict[str, int]:
         """Count one more failed run in a row for each schedule; returns how many there are now."""

@@ -6,6 +6,7 @@ tells that it lives. The server frees both the moment the connection ends.
 
 from __future__ import annotations
 
+import select
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 _SHARE = f"SELECT pg_advisory_lock_shared({SESSION_KEY}, 0), 'reconciler.' || current_schema()"
 _MARK = f"SELECT pg_try_advisory_lock({SESSION_KEY}, %s)"
 _ALONE = f"SELECT pg_try_advisory_xact_lock({SESSION_KEY}, 0)"
-NOTIFY = "SELECT pg_notify('reconciler.' || current_schema(), '')"
 
 
 class SessionLock:
@@ -67,10 +67,13 @@ class SessionLock:
         """Read what others told, and whether the connection still holds."""
         if self._connection is None:
             return
+        server = self._connection.pgconn
         try:
-            self._connection.pgconn.consume_input()
-            while self._connection.pgconn.notifies():
-                pass
+            # What the server says last comes before the end of the connection.
+            while select.select([server.socket], [], [], 0)[0]:
+                server.consume_input()
+                while server.notifies():
+                    pass
         except psycopg.OperationalError:
             self.lost = True
 

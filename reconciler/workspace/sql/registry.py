@@ -55,6 +55,8 @@ class SqlRegistry(SqlReader):
         """Begin writing; commits at the end of the block, rolls back on an exception."""
         with self._database.registering() as connection:
             yield SqlRegistryTransaction(connection, self._database.now(connection))
+            if (notify := self._database.dialect.notify) is not None:
+                driver(connection).execute(notify)
 
     @contextmanager
     def _lend(self) -> Iterator[Driver]:
