@@ -26,7 +26,7 @@ from reconciler.trigger.calendar import (
 )
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.describe import ClockChange, clock_changes
-from reconciler.trigger.zones import WALL_EPOCH, first_instant, resolve
+from reconciler.trigger.zones import WALL_EPOCH, first_instant, resolve, until_forgotten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -166,11 +166,13 @@ def _runs_at_once(before: Side | None, new: _Clock, now: int) -> bool:
     return armed and new.start == now and _calendar(new.trigger, new.anchor).initial
 
 
+@until_forgotten
 @lru_cache(_CACHED)
 def _calendar(trigger: Recurrence | Cron, anchor: int) -> Calendar:
     return compile_trigger(trigger, anchor)
 
 
+@until_forgotten
 @lru_cache(_CACHED)
 def _timing(clock: _Clock, now: int) -> Timing:
     calendar = _calendar(clock.trigger, clock.anchor)
@@ -211,12 +213,14 @@ def _year(wall: int) -> int:
     return (day.replace(year=day.year + 1, day=28 if leap else day.day) - day).days
 
 
+@until_forgotten
 @lru_cache(_CACHED)
 def _changes(clock: _Clock, now: int) -> tuple[ClockChange, ...]:
     calendar = _calendar(clock.trigger, clock.anchor)
     return clock_changes(clock.trigger, calendar, clock.start, now + _ANNOUNCED)
 
 
+@until_forgotten
 @lru_cache(_CACHED)
 def _compare(old: _Clock, new: _Clock, now: int) -> tuple[int | None, int | None]:
     """Return up to when two triggers fire alike, or else the first instant at which they do not."""

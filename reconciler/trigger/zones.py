@@ -1,6 +1,7 @@
 """Time zones: from a name to its offsets, as integers.
 
-A zone's offsets come from the standard library's zoneinfo; only its public behaviour is used.
+A zone's offsets come from the standard library's zoneinfo; only its public behaviour is used. What
+was read is kept until :func:`forget`: the machine's time zone data may change while a program runs.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from operator import itemgetter
 from pkgutil import get_data
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from reconciler.clock import DAY, SECOND, to_datetime, to_instant
@@ -18,7 +19,7 @@ from reconciler.errors import InvalidValue
 from reconciler.trigger.windows_zones import WINDOWS_ZONES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 WALL_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (wall clock has no zone)
 
@@ -35,6 +36,32 @@ _STEP = 4 * DAY
 _MARGIN = 2 * DAY
 
 
+class _Cached(Protocol):
+    """A function whose answers are kept."""
+
+    def cache_clear(self) -> None: ...
+
+
+_C = TypeVar("_C", bound=_Cached)
+_FORGETTERS: list[Callable[[], None]] = [ZoneInfo.clear_cache]
+
+
+def until_forgotten(cached: _C) -> _C:
+    """Have :func:`forget` drop the kept answers of a function that hang on time zone data."""
+    _FORGETTERS.append(cached.cache_clear)
+    return cached
+
+
+def forget() -> None:
+    """Drop all that was read of time zones, so that it is read anew from the data of now.
+
+    A calendar keeps the offsets that it was made with; whoever keeps calendars makes them anew.
+    """
+    for forgetter in _FORGETTERS:
+        forgetter()
+
+
+@until_forgotten
 @cache
 def iana_names() -> frozenset[str]:
     """Return the names of all IANA zones, links included, as the tzdata package lists them."""
@@ -48,13 +75,18 @@ def resolve(name: str) -> ZoneInfo:
     Only listed names reach zoneinfo, which would otherwise take a name for a path.
 
     Raises:
-        InvalidValue: no zone has this name; the message proposes the nearest one.
+        InvalidValue: no zone has this name, and the message proposes the nearest one; or this
+            machine's data of the zone cannot be read.
     """
     key = WINDOWS_ZONES.get(name, name)
     if key not in iana_names():
         text = f"Time zone is not a valid TimeZone enum. '{name}' is unknown{_proposal(name)}"
         raise InvalidValue([(("time_zone",), text)])
-    return ZoneInfo(key)
+    try:
+        return ZoneInfo(key)
+    except Exception as error:  # a broken file makes zoneinfo raise whatever its parser meets
+        text = f"The data of time zone '{name}' cannot be read on this machine; install tzdata."
+        raise InvalidValue([(("time_zone",), text)]) from error
 
 
 def _proposal(name: str) -> str:
@@ -144,14 +176,8 @@ class Offsets:
         return (local.utcoffset() or timedelta()) // timedelta(microseconds=1)
 
 
+@until_forgotten
 @cache
 def offsets(zone: ZoneInfo) -> Offsets:
     """Return the one :class:`Offsets` of a zone in this process."""
     return Offsets(zone)
-
-
-def forget() -> None:
-    """Forget what was read of the time zone data: they have been replaced by others."""
-    ZoneInfo.clear_cache()
-    offsets.cache_clear()
-    iana_names.cache_clear()

@@ -4,7 +4,9 @@
 
 import json
 import struct
+import zoneinfo
 from datetime import datetime, timedelta
+from functools import cache
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -14,10 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reconciler.clock import DAY, HOUR, MINUTE, SECOND, parse_instant, to_datetime
+from reconciler.clock import DAY, HOUR, MINUTE, SECOND, iso, parse_instant, to_datetime
 from reconciler.errors import InvalidValue
+from reconciler.schedule import Cron
 from reconciler.trigger import zones
 from reconciler.trigger.calendar import HORIZON, on_the_wall, periodic
+from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.windows_zones import WINDOWS_ZONES
 from tests.strategies import ZONES, examples
 
@@ -216,3 +220,75 @@ def test_a_wall_counts_from_1970_on_the_clock_itself():
 
 def test_the_offsets_of_a_zone_are_searched_once_per_process():
     assert zones.offsets(ZoneInfo("Europe/Paris")) is zones.offsets(ZoneInfo("Europe/Paris"))
+
+
+# Other data
+
+
+@pytest.fixture
+def tokyo_moves(tmp_path):
+    """A machine's time zone data, and a way to give Tokyo other data; the usual ones afterwards."""
+
+    def move(name):
+        data = files("tzdata").joinpath("zoneinfo", *name.split("/")).read_bytes()
+        (tmp_path / "Asia").mkdir(exist_ok=True)
+        (tmp_path / "Asia/Tokyo").write_bytes(data)
+
+    usual = zoneinfo.TZPATH
+    zoneinfo.reset_tzpath([str(tmp_path)])
+    zones.forget()
+    yield move
+    zoneinfo.reset_tzpath(usual)
+    zones.forget()
+
+
+def test_other_data_count_once_the_old_ones_are_forgotten(tokyo_moves):
+    rule = Cron(expression="0 9 * * *", time_zone="Asia/Tokyo")
+    noon = parse_instant("2026-06-01T12:00:00Z")
+
+    def next_nine():
+        return iso(compile_trigger(rule, 0).next_after(noon))[11:16]
+
+    tokyo_moves("Asia/Tokyo")
+    before = compile_trigger(rule, 0)
+    assert next_nine() == iso(before.next_after(noon))[11:16] == "00:00"
+    tokyo_moves("Europe/Paris")
+    assert next_nine() == "00:00"
+    zones.forget()
+    assert next_nine() == "07:00"
+    # What was laid out before stays as it is: who keeps it has to make it anew.
+    assert iso(before.next_after(noon))[11:16] == "00:00"
+
+
+def test_a_zone_that_other_data_do_not_know_is_unknown_and_never_utc(tokyo_moves, monkeypatch):
+    tokyo_moves("Asia/Tokyo")
+    assert zones.resolve("Asia/Tokyo").key == "Asia/Tokyo"
+    monkeypatch.setattr(zones, "get_data", lambda *_: b"UTC\nEurope/Paris\n")
+    assert zones.resolve("Asia/Tokyo").key == "Asia/Tokyo"
+    zones.forget()
+    with pytest.raises(InvalidValue, match="'Asia/Tokyo' is unknown"):
+        zones.resolve("Asia/Tokyo")
+
+
+@pytest.mark.parametrize("data", [b"", b"garbage", b"TZif2" + bytes(15)])
+def test_data_that_cannot_be_read_are_told_as_a_fault_of_the_zone(tokyo_moves, tmp_path, data):
+    tokyo_moves("Asia/Tokyo")
+    (tmp_path / "Asia/Tokyo").write_bytes(data)
+    with pytest.raises(InvalidValue, match="data of time zone 'Asia/Tokyo' cannot be read"):
+        zones.resolve("Asia/Tokyo")
+
+
+def test_answers_of_other_rooms_that_hang_on_zones_are_forgotten_too():
+    asked = []
+
+    @zones.until_forgotten
+    @cache
+    def answer(name):
+        asked.append(name)
+        return name
+
+    answer("UTC")
+    answer("UTC")
+    zones.forget()
+    answer("UTC")
+    assert asked == ["UTC", "UTC"]
