@@ -1,197 +1,194 @@
-"""Durable fires per second through the ledger, against bare SQLite in the same run.
+"""Durable fires per second with 100,000 schedules registered.
 
-One fire is: claim a due timer, insert its decision, insert its run, move the timer; then a commit
-that outlives a power cut (WAL, synchronous=FULL). The floor does the least that such a commit can
-do: sqlite3 alone, three narrow tables without any check, ``executemany`` on tuples made before the
-clock starts. Making up keys and ids counts on neither side. The ratio is the median of the rounds'
-own ratios, because a shared disk is seldom the same for long.
+The runner's tick against the least that one would write by hand, and against other programs.
 
-Run it as ``python benchmarks/fire.py [folder]``; the folder must be on a real disk.
+A fire of ours is the whole of it: claim what is due, read the schedule, work out by its calendar
+what is due and when it is next, apply its policies, record the decision and a run with everything
+frozen, move the timer, commit; a thousand in a transaction that outlives a power cut (SQLite:
+WAL, synchronous=FULL; PostgreSQL: fsync, synchronous_commit=on).
+
+The floor does as much as makes a fire: it claims what is due, reads the spec, inserts the decision,
+inserts a run with the spec and its policy as they are, moves the timer by a day, and commits, as
+often and as durably. No calendar, no policy that decides anything, no other index, no check.
+
+The peers fire as their authors made them (see ``peers/``): all count as fired what is recorded as
+such, and none has to start anything. Rounds of ours and of the floor take turns, and each ratio is
+the median of the rounds' own.
+
+Usage: python benchmarks/fire.py [schedules] [rounds]
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import statistics
 import sys
 import tempfile
-import time
-import uuid
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
 
-from reconciler.clock import MINUTE, FixedClock
-from reconciler.run import Decision, Fire, Run, RunState
-from reconciler.schedule import Status
-from reconciler.workspace.records import Clockwork, Owner, Provenance, TimerMove
-from reconciler.workspace.sql import SqlWorkspace, open_workspace
+import psycopg
+from peers import schedulers
+from peers.crowd import COUNT, Store, crowd, opened, postgres, set_clock, sqlite
+
+from reconciler.clock import DAY, MINUTE, SECOND, FixedClock, parse_instant
+from reconciler.runner.book import Book
+from reconciler.runner.tick import Ticker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from reconciler.workspace.records import DueTimer
+BATCH = 1_000
+TODAY = "2026-03-02"
+NOW = parse_instant(f"{TODAY}T00:00:00Z")
 
-SCHEDULES = 10_000
-ROUNDS = 5
-NOW = 1_780_000_000_000_000
-FIRES = {1: 400, 100: 4_000, 1_000: 10_000}
+
+def ours(store: Store, count: int, rounds: int) -> Iterator[float]:
+    """Fire a round's share of all schedules each time; gives fires a second."""
+    crowd(store, count, lambda n: n % rounds, TODAY)
+    clock = FixedClock(NOW)
+    workspace = opened(store, clock)
+    workspace.ledger.begin_session(host="bench", pid=1, node="bench")
+    ticker = Ticker(workspace.ledger, Book())
+    for number in range(rounds):
+        set_clock(store, clock, NOW + number * MINUTE + SECOND)
+        began = perf_counter()
+        fired = ticker.tick()
+        yield fired / (perf_counter() - began)
+        if fired < count // rounds:
+            raise RuntimeError(f"only {fired} fired")
+    workspace.close()
+
+
+SPEC = json.dumps(
+    {
+        "name": "schedule-00000",
+        "pipeline": "score",
+        "experiment_name": "scoring",
+        "trigger": {"recurrence": {"frequency": "Day", "time_of_day": "06:30"}},
+        "pipeline_parameters": {"batch_size": 512},
+        "tags": {"team": "risk", "tier": "gold"},
+    }
+)
+POLICY = json.dumps({"overlap": "skip", "missed": "last", "retries": [2, 30_000_000]})
+TABLES = (
+    "CREATE TABLE schedules (id TEXT PRIMARY KEY, spec TEXT, policy TEXT)",
+    "CREATE TABLE timers (id TEXT PRIMARY KEY, next_due BIGINT)",
+    "CREATE INDEX due ON timers (next_due)",
+    """CREATE TABLE fires (schedule_id TEXT, key TEXT, due BIGINT, decided BIGINT, decision TEXT,
+    reason TEXT, run_id TEXT, PRIMARY KEY (schedule_id, key))""",
+    """CREATE TABLE runs (id TEXT PRIMARY KEY, schedule_id TEXT, spec TEXT, policy TEXT, due BIGINT,
+    created BIGINT, state TEXT)""",
+)
+CLAIM = """
+SELECT timers.id, next_due, spec, policy FROM timers JOIN schedules ON schedules.id = timers.id
+WHERE next_due <= ? ORDER BY next_due LIMIT ?
+"""
+FIRE = "INSERT INTO fires VALUES (?, ?, ?, ?, 'launch', 'on time', ?) ON CONFLICT DO NOTHING"
+RUN = "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, 'NotStarted')"
+MOVE = "UPDATE timers SET next_due = ? WHERE id = ?"
+
+
+def floor(store: Store, count: int, rounds: int) -> Iterator[float]:
+    """Fire as much in a bare loop; gives fires a second."""
+    if store.postgres:
+        connection: Any = psycopg.connect(store.place, autocommit=True)
+        mark, begin, claim = "%s", "BEGIN", f"{CLAIM} FOR UPDATE OF timers SKIP LOCKED"
+    else:
+        connection = sqlite3.connect(store.place, isolation_level=None)
+        mark, begin, claim = "?", "BEGIN IMMEDIATE", CLAIM
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "cache_size=-16384"):
+            connection.execute(f"PRAGMA {pragma}")
+    for table in TABLES:
+        connection.execute(table)
+    connection.close()
+    ids = [f"{n:036}" for n in range(count)]
+    store.insert("schedules", ["id", "spec", "policy"], ((id_, SPEC, POLICY) for id_ in ids))
+    dues = ((id_, NOW + n % rounds * MINUTE) for n, id_ in enumerate(ids))
+    store.insert("timers", ["id", "next_due"], dues)
+    connection = _again(store)
+    if store.postgres:
+        connection.execute("VACUUM ANALYZE")
+    claim, fire, run, move = (text.replace("?", mark) for text in (claim, FIRE, RUN, MOVE))
+    with closing(connection), closing(connection.cursor()) as cursor:
+        for number in range(rounds):
+            now = NOW + number * MINUTE + SECOND
+            fired = 0
+            began = perf_counter()
+            while True:
+                cursor.execute(begin)
+                due = cursor.execute(claim, (now, BATCH)).fetchall()
+                keys = [(id_, f"r:{at}", f"{id_}/{at}") for id_, at, _, _ in due]
+                fires = [
+                    (id_, key, row[1], now, run_id)
+                    for (id_, key, run_id), row in zip(keys, due, strict=True)
+                ]
+                runs = [
+                    (run_id, id_, spec, policy, at, now)
+                    for (_, _, run_id), (id_, at, spec, policy) in zip(keys, due, strict=True)
+                ]
+                cursor.executemany(fire, fires)
+                cursor.executemany(run, runs)
+                cursor.executemany(move, [(at + DAY, id_) for id_, at, _, _ in due])
+                cursor.execute("COMMIT")
+                fired += len(due)
+                if len(due) < BATCH:
+                    break
+            yield fired / (perf_counter() - began)
+
+
+def _again(store: Store) -> Any:  # noqa: ANN401  (either driver's)
+    if store.postgres:
+        return psycopg.connect(store.place, autocommit=True)
+    connection = sqlite3.connect(store.place, isolation_level=None)
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA cache_size=-16384")
+    return connection
+
+
+def peers(folder: str, make: Callable[[str], Store], count: int) -> Iterator[tuple[str, float]]:
+    """Measure the other programs that can be had; gives fires a second of each."""
+    three = schedulers.install("peers-3", schedulers.THREE)
+    four = schedulers.install("peers-4", schedulers.FOUR)
+    if three is not None:
+        path = str(Path(folder, "apscheduler.db"))
+        rate = schedulers.rate(three, "apscheduler3.py", path, count, 1_000)
+        yield "APScheduler 3.11 on SQLite", rate
+    if four is not None:
+        rate = schedulers.rate(four, "apscheduler4.py", make("apscheduler").url, count, 2_000)
+        yield "APScheduler 4.0a6 on PostgreSQL", rate
+    if three is not None:
+        url = make("procrastinate").url
+        rate = schedulers.rate(three, "procrastinates.py", url, count, 1_000)
+        yield "Procrastinate 3.10 on PostgreSQL", rate
+        path = str(Path(folder, "temporal.db"))
+        rate = schedulers.rate(three, "temporals.py", path, 200, 200)
+        yield "Temporal 1.32, development server, 200 registered", rate
 
 
 def main() -> None:
-    parent = sys.argv[1] if len(sys.argv) > 1 else None
-    print(f"{SCHEDULES:,} schedules; fires a second, median of {ROUNDS} rounds, synchronous=FULL")
-    print(f"{'batch':>6} {'ledger':>10} {'floor':>10} {'ledger/floor':>13}")
-    with tempfile.TemporaryDirectory(dir=parent) as folder:
-        ledger, floor = Ledger(folder), Floor(folder)
-        for batch, fires in FIRES.items():
-            pairs = [
-                (rate(ledger.fire, batch, fires), rate(floor.fire, batch, fires))
-                for _ in range(ROUNDS)
-            ]
-            mine, least = (statistics.median(column) for column in zip(*pairs, strict=True))
-            ratio = statistics.median(mine / least for mine, least in pairs)
-            print(f"{batch:>6} {mine:>10,.0f} {least:>10,.0f} {ratio:>13.2f}")
-        ledger.close()
-        floor.close()
-
-
-def rate(fire: Callable[[int, int], Iterator[None]], batch: int, fires: int) -> float:
-    """Fires a second over ``fires`` of them in transactions of ``batch``."""
-    steps = fire(batch, fires)
-    next(steps)  # all preparation is before the first step
-    start = time.perf_counter()
-    for _ in steps:
-        pass
-    return fires / (time.perf_counter() - start)
-
-
-class Ledger:
-    """The product's own way, through its port."""
-
-    def __init__(self, folder: str) -> None:
-        self.clock = FixedClock(NOW)
-        self.workspace: SqlWorkspace = open_workspace(
-            str(Path(folder, "workspace.db")), self.clock, create=True
-        )
-        with self.workspace.registry.transaction() as write:
-            pipeline = write.publish(
-                owner=None, name="p", spec="{}", digest="0", code=None, provenance=Provenance()
+    count, rounds = (int(text) for text in (sys.argv[1:] + [str(COUNT), "10"][len(sys.argv) - 1 :]))
+    print(f"{count:,} schedules, {count // rounds:,} of them due at once; fires a second")
+    rates = {}
+    with tempfile.TemporaryDirectory() as folder, postgres() as make:
+        for mine, bare in (
+            (sqlite(folder), sqlite(folder, "floor")),
+            (make("workspace"), make("floor")),
+        ):
+            pairs = list(zip(ours(mine, count, rounds), floor(bare, count, rounds), strict=True))
+            rates[mine.label], least = (statistics.median(c) for c in zip(*pairs, strict=True))
+            share = statistics.median(one / other for one, other in pairs)
+            print(
+                f"{mine.label:<12} tick {rates[mine.label]:>9,.0f}   floor {least:>9,.0f}"
+                f"   {share:.2f} of it (target: at least 0.33)",
+                flush=True,
             )
-            for number in range(SCHEDULES):
-                write.create_schedule(
-                    owner=Owner("bench", "prod"),
-                    name=f"s{number}",
-                    spec='{"name": "s"}' * 20,
-                    pipeline_id=pipeline.id,
-                    status=Status.ACTIVE,
-                    provenance=Provenance(),
-                    arming=Clockwork(next_due=NOW, processed_to=NOW - 1),
-                )
-        self.pipeline_id = pipeline.id
-        self.workspace.ledger.begin_session(host="bench", pid=1, wait=False)
-
-    def fire(self, batch: int, fires: int) -> Iterator[None]:
-        """Prepare, then fire one batch a step."""
-        ids = iter([uuid.uuid4().hex for _ in range(fires)])
-        yield
-        for _ in range(fires // batch):
-            with self.workspace.ledger.transaction() as write:
-                due = write.due_timers(self.clock.now(), batch)
-                decided = [self.decide(timer, next(ids)) for timer in due]
-                write.record_fires([fire for fire, _ in decided], [run for _, run in decided])
-                write.move_timers([move(timer) for timer in due])
-            if len(due) < batch:
-                raise RuntimeError("the benchmark ran out of due timers")
-            self.clock.instant += MINUTE
-            yield
-
-    def decide(self, timer: DueTimer, run_id: str) -> tuple[Fire, Run]:
-        """Launch what is due."""
-        key = f"r:{timer.next_due}"
-        fire = Fire(
-            schedule_id=timer.schedule_id,
-            occurrence_key=key,
-            due_at=timer.next_due,
-            decided_at=self.clock.now(),
-            decision=Decision.LAUNCH,
-            reason="due",
-            revision=timer.revision,
-            run_id=run_id,
-        )
-        return fire, Run(
-            id=run_id,
-            schedule_id=timer.schedule_id,
-            schedule_name="s",
-            occurrence_key=key,
-            pipeline_id=self.pipeline_id,
-            experiment_name="e",
-            parameters={"batch_size": 512, "input_data": "landing/a.csv"},
-            continue_on_step_failure=False,
-            state=RunState.NOT_STARTED,
-            reason="",
-            due_at=timer.next_due,
-            created_at=self.clock.now(),
-        )
-
-    def close(self) -> None:
-        """Close the file."""
-        self.workspace.close()
-
-
-def move(timer: DueTimer) -> TimerMove:
-    later = timer.next_due + MINUTE
-    return TimerMove(schedule_id=timer.schedule_id, next_due=later, processed_to=timer.next_due)
-
-
-class Floor:
-    """The least that a durable fire can cost."""
-
-    def __init__(self, folder: str) -> None:
-        self.raw = sqlite3.connect(Path(folder, "floor.db"), isolation_level=None)
-        self.raw.executescript(
-            """
-            PRAGMA journal_mode=WAL;
-            PRAGMA synchronous=FULL;
-            PRAGMA cache_size=-16384;
-            CREATE TABLE timers (id TEXT PRIMARY KEY, next_due INTEGER) WITHOUT ROWID;
-            CREATE TABLE fires (id TEXT, key TEXT, PRIMARY KEY (id, key)) WITHOUT ROWID;
-            CREATE TABLE runs (id TEXT PRIMARY KEY, schedule TEXT, state TEXT) WITHOUT ROWID;
-            """
-        )
-        self.ids = [str(uuid.uuid4()) for _ in range(SCHEDULES)]
-        self.raw.executemany("INSERT INTO timers VALUES (?, ?)", [(i, NOW) for i in self.ids])
-        self.fired = 0
-
-    def fire(self, batch: int, fires: int) -> Iterator[None]:
-        """Prepare, then fire one batch a step."""
-        batches = []
-        for _ in range(fires // batch):
-            numbers = range(self.fired, self.fired + batch)
-            self.fired += batch
-            ids = [self.ids[number % SCHEDULES] for number in numbers]
-            dues = [NOW + number // SCHEDULES * MINUTE for number in numbers]
-            keys = [(i, f"r:{due}") for i, due in zip(ids, dues, strict=True)]
-            batches.append(
-                (
-                    keys,
-                    [(uuid.uuid4().hex, i, "NotStarted") for i in ids],
-                    [(due + MINUTE, i) for i, due in zip(ids, dues, strict=True)],
-                )
-            )
-        yield
-        for keys, runs, moves in batches:
-            with closing(self.raw.cursor()) as cursor:
-                cursor.execute("BEGIN IMMEDIATE")
-                cursor.executemany("INSERT INTO fires VALUES (?, ?)", keys)
-                cursor.executemany("INSERT INTO runs VALUES (?, ?, ?)", runs)
-                cursor.executemany("UPDATE timers SET next_due = ? WHERE id = ?", moves)
-                cursor.execute("COMMIT")
-            yield
-
-    def close(self) -> None:
-        """Close the file."""
-        self.raw.close()
+        for label, rate in peers(folder, make, count):
+            times = "   ".join(f"{label} {mine / rate:,.0f} x" for label, mine in rates.items())
+            print(f"{label:<50} {rate:>7,.0f}   {times}", flush=True)
 
 
 if __name__ == "__main__":
