@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 from datetime import timedelta
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from reconciler.clock import DAY, SECOND, SystemClock, iso
@@ -21,6 +22,7 @@ from reconciler.fields import duration_text
 from reconciler.runner.book import Book
 from reconciler.runner.late import Deadlines
 from reconciler.runner.launch import Launcher
+from reconciler.runner.metrics import NOBODY, Metrics
 from reconciler.runner.observe import Observer
 from reconciler.runner.reap import reap
 from reconciler.runner.tick import Ticker
@@ -72,7 +74,9 @@ class Daemon:
         limits: Limits,
         drain: int,
         node: str = "",
+        metrics: Metrics = NOBODY,
     ) -> None:
+        self._metrics = metrics
         self._ledger = ledger
         self._node = node
         self._patience = limits.patience
@@ -91,10 +95,10 @@ class Daemon:
         self._heard_at = 0
         self._zones = ZoneData()
         self._book = Book()
-        self._ticker = Ticker(ledger, self._book)
+        self._ticker = Ticker(ledger, self._book, metrics)
         self._deadlines = Deadlines(ledger)
-        self._launcher = Launcher(ledger, executor, composer, self._book, limits, node)
-        self._observer = Observer(ledger, self._book, datastore, self.poke)
+        self._launcher = Launcher(ledger, executor, composer, self._book, limits, node, metrics)
+        self._observer = Observer(ledger, self._book, datastore, self.poke, metrics)
 
     def poke(self) -> None:
         """Wake the loop; safe from any thread and from a signal handler."""
@@ -152,7 +156,7 @@ class Daemon:
         self._ledger.take_over(self._patience)
         self._observer.observe(now)
         self._ticker.tick()
-        underway = reap(self._ledger, self._executor, now, self._node)
+        underway = reap(self._ledger, self._executor, now, self._node, self._metrics)
         retry = self._launcher.launch(underway, now)
         self._deadlines.look(now)
         due = self._ledger.next_wake()
@@ -184,6 +188,7 @@ class Daemon:
         if self._ledger.begin_session(host=host, pid=pid, node=self._node) is None:
             log.warning("another runner is active on this workspace; standing by")
             self._ledger.begin_session(host=host, pid=pid, node=self._node, wait=True)
+        self._metrics.session(held=True)
         self.adopt()
 
     def _rejoin(self) -> None:
@@ -197,6 +202,7 @@ class Daemon:
         ):
             raise SessionLost("another runner is active on this workspace")
         self._lost = self._deaf = False
+        self._metrics.session(held=True)
         log.warning("a new session has begun")
         self.adopt()
 
@@ -232,7 +238,7 @@ class Daemon:
         if self._lost:
             return None
         now = self._ledger.now()
-        underway = reap(self._ledger, self._executor, now, self._node)
+        underway = reap(self._ledger, self._executor, now, self._node, self._metrics)
         self._launcher.launch(underway, now, begin=False)
         return now + LONGEST_SLEEP if underway.live else None
 
@@ -241,6 +247,7 @@ class Daemon:
 
         Returns how many seconds there are until there is more to do, None for nothing in sight.
         """
+        began = monotonic()
         try:
             wake = work()
             seconds = None if wake is None else max(0, wake - self._ledger.now()) / SECOND
@@ -248,6 +255,7 @@ class Daemon:
             # Whatever it is: all the schedules there are hang on this loop.
             if isinstance(error, SessionLost) and not self._lost:
                 self._lost = True
+                self._metrics.session(held=False, lost=True)
                 log.warning("%s", error)
                 return 0.0
             meant = isinstance(error, ReconcilerError)
@@ -257,11 +265,13 @@ class Daemon:
                     "%s; trying again until it works", text, exc_info=None if meant else error
                 )
             self._failing = text
+            self._metrics.passed(monotonic() - began, text)
             self._backoff = min(max(2 * self._backoff, SECOND), LONGEST_BACKOFF)
             return self._backoff / SECOND
         if self._failing:
             log.warning("recovered from: %s", self._failing)
             self._failing, self._backoff = "", 0
+        self._metrics.passed(monotonic() - began)
         return seconds
 
     def _sleep(self, seconds: float | None) -> None:

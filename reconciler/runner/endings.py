@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from reconciler.clock import iso
 from reconciler.errors import ReconcilerError
 from reconciler.run import Run, RunState
+from reconciler.runner.logs import about
 from reconciler.schedule import DatastoreChange, Missed
 from reconciler.trigger.admission import RUNNER, asked
 from reconciler.workspace.records import Alarm, Alert, Hold
@@ -50,14 +51,16 @@ class Ended:
         """Log it, once it is committed."""
         for end in self.ends:
             said = f"{end.state}: {end.reason}" if end.reason else end.state
-            log.info("run %s of %s is %s", end.run.id, end.run.schedule_name or "a pipeline", said)
+            of = end.run.schedule_name or "a pipeline"
+            named = about(schedule=end.run.schedule_name, run=end.run.id)
+            log.info("run %s of %s is %s", end.run.id, of, said, extra=named)
         tell(self.alerts)
 
 
 def tell(alerts: Iterable[Alert]) -> None:
     """Log alerts that were committed."""
     for alert in alerts:
-        log.error("%s", alert.text)
+        log.error("%s", alert.text, extra=about(run=alert.run_id))
 
 
 def end_runs(tx: LedgerTransaction, book: Book, ends: Sequence[End], now: int) -> Ended:

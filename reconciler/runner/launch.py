@@ -16,6 +16,8 @@ from reconciler.errors import ExecutorError, ReconcilerError
 from reconciler.run import Attempt, AttemptState, progress
 from reconciler.runner.admit import Admitted, Admitter
 from reconciler.runner.endings import End, Ended, end_runs
+from reconciler.runner.logs import about
+from reconciler.runner.metrics import NOBODY, Metrics
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -46,7 +48,9 @@ class Launcher:
         book: Book,
         limits: Limits,
         node: str,
+        metrics: Metrics = NOBODY,
     ) -> None:
+        self._metrics = metrics
         self._ledger = ledger
         self._executor = executor
         self._composer = composer
@@ -69,6 +73,7 @@ class Launcher:
         """
         moves = self._progress(underway.runs, underway, now)
         admitted = self._admitter.admit(underway, moves, now) if begin else Admitted([])
+        self._metrics.started(admitted.begun, now)
         runs = {run.id: run for run in (*underway.runs, *admitted.begun)}
         if not runs:
             return None
@@ -92,6 +97,8 @@ class Launcher:
                 recorded = tx.record_attempts(attempts)
                 ended = end_runs(tx, self._book, ends, now)
             ended.tell()
+            self._metrics.ended(end.state for end in ended.ends)
+            self._metrics.learned(attempt for attempt in attempts if attempt.id in recorded)
         self._cancel(moves.values())
         failed_at_once = len(launches) < len(attempts)
         launches = [launch for launch in launches if launch.id in recorded]
@@ -159,7 +166,8 @@ class Launcher:
                     attempt, state=AttemptState.FAILED, reason=str(error), ended_at=now
                 )
                 recorded.append(failed)
-                log.error("step %s is Failed: %s", attempt.id, error)
+                named = about(schedule=run.schedule_name, run=run.id, step=attempt.step)
+                log.error("step %s is Failed: %s", attempt.id, error, extra=named)
             else:
                 launches.append(launch)
                 recorded.append(attempt)

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reconciler.run import Attempt, Fire, Run, RunState
-    from reconciler.workspace.records import Poll
 
 _LAG = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0)
 _WORK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
@@ -44,11 +43,11 @@ class Metrics:
     def learned(self, attempts: Iterable[Attempt]) -> None:
         """Count attempts that are over, by how; those that are not are left out."""
 
-    def polled(self, poll: Poll, seconds: float) -> None:
-        """Count a look at a directory, and how long it took."""
+    def polled(self, seconds: float, *, failed: bool) -> None:
+        """Count a look at a directory, and how long it took; from any thread."""
 
-    def launch_failed(self) -> None:
-        """Count a launch that the executor refused as a whole."""
+
+NOBODY = Metrics()
 
 
 class Prometheus(Metrics):
@@ -68,7 +67,7 @@ class Prometheus(Metrics):
             disable_created_metrics,
         )
 
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         self.held = False
         self.beat: float | None = None
@@ -93,7 +92,6 @@ class Prometheus(Metrics):
         )
         self._runs = counter("runs_ended", "Runs that are over, by state.", "state")
         self._attempts = counter("attempts_ended", "Attempts that are over, by state.", "state")
-        self._refused = counter("launches_failed", "Launches that the executor refused.")
         self._polls = counter("polls", "Looks at directories: ok, error.", "outcome")
         self._poll_time = histogram("poll_seconds", "How long a listing took.", _WORK)
         self._sessions = counter("sessions_begun", "Sessions of this runner.")
@@ -136,11 +134,7 @@ class Prometheus(Metrics):
             if attempt.over:
                 self._attempts.labels(attempt.state.value).inc()
 
-    def polled(self, poll: Poll, seconds: float) -> None:
-        """Count a look at a directory, and how long it took."""
-        self._polls.labels("error" if poll.error else "ok").inc()
+    def polled(self, seconds: float, *, failed: bool) -> None:
+        """Count a look at a directory, and how long it took; from any thread."""
+        self._polls.labels("error" if failed else "ok").inc()
         self._poll_time.observe(seconds)
-
-    def launch_failed(self) -> None:
-        """Count a launch that the executor refused as a whole."""
-        self._refused.inc()

@@ -14,11 +14,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from threading import Thread
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from reconciler.clock import MINUTE, SECOND
 from reconciler.datastore.base import Listing
 from reconciler.errors import ReconcilerError
+from reconciler.runner.logs import about
+from reconciler.runner.metrics import NOBODY, Metrics
 from reconciler.schedule import DatastoreChange
 from reconciler.trigger.arrivals import FileVersion, Look, Unsettled, look
 from reconciler.workspace.records import FileFacts, LoggedChange, Poll, Watch, WatchState
@@ -59,8 +62,10 @@ class Observer:
         book: Book,
         datastore: Callable[[str], DatastoreReader],
         poke: Callable[[], None],
+        metrics: Metrics = NOBODY,
     ) -> None:
         self._ledger = ledger
+        self._metrics = metrics
         self._book = book
         self._datastore = datastore
         self._poke = poke
@@ -86,10 +91,12 @@ class Observer:
             sight.watch, sight.listing = watch, listing
 
     def _list(self, watch: Watch, listing: Future[Listing]) -> None:
+        began = monotonic()
         try:
             listing.set_result(self._datastore(watch.datastore).list(watch.path))
         except Exception as error:  # noqa: BLE001  (the loop tells of it)
             listing.set_exception(error)
+        self._metrics.polled(monotonic() - began, failed=listing.exception() is not None)
         self._poke()
 
     def _commit(self, sight: _Sight, done: Future[Listing], now: int) -> None:
@@ -147,7 +154,8 @@ class Observer:
         note = f"baseline: {len(files)} files were there before"
         with self._ledger.transaction() as tx:
             tx.record_poll(replace(poll, note=note), baseline=files)
-        log.info("watch %s/%s %s", watch.datastore, watch.path, note)
+        named = about(watch=f"{watch.datastore}/{watch.path}")
+        log.info("watch %s/%s %s", watch.datastore, watch.path, note, extra=named)
 
     def _failed(self, watch: Watch, error: BaseException, now: int, interval: int) -> None:
         """Write a poll that found nothing out; it moves neither snapshot nor log."""
@@ -173,6 +181,7 @@ class Observer:
                 watch.path,
                 text,
                 exc_info=None if meant else error,
+                extra=about(watch=f"{watch.datastore}/{watch.path}"),
             )
 
     def _timing(self, watch: Watch) -> tuple[int, int]:

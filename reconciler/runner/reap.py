@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from reconciler.executor.base import Exited, Gone, NotStarted, Running
 from reconciler.run import Attempt, AttemptState, Run
 from reconciler.runner.endings import tell
+from reconciler.runner.logs import about
+from reconciler.runner.metrics import NOBODY, Metrics
 from reconciler.workspace.records import Alarm, Alert
 
 if TYPE_CHECKING:
@@ -38,7 +40,9 @@ class Underway:
         return sum(not attempt.over for tries in self.attempts.values() for attempt in tries)
 
 
-def reap(ledger: Ledger, executor: Executor, now: int, node: str = "") -> Underway:
+def reap(
+    ledger: Ledger, executor: Executor, now: int, node: str = "", metrics: Metrics = NOBODY
+) -> Underway:
     """Read the runs under way, ask the executor about their attempts, record what is new.
 
     The executor sees the programs of ``node`` alone: an attempt of another one, whose runner is
@@ -70,6 +74,7 @@ def reap(ledger: Ledger, executor: Executor, now: int, node: str = "") -> Underw
                 ]
             )
         _tell(attempt for attempt in learned.values() if attempt.state is not AttemptState.UNKNOWN)
+        metrics.learned(attempt for attempt in learned.values() if attempt.id in recorded)
         tell(alerts)
     return Underway(
         runs,
@@ -129,4 +134,5 @@ def _puzzle(run: Run, attempt: Attempt, now: int) -> Alert:
 def _tell(attempts: Iterable[Attempt]) -> None:
     for attempt in attempts:
         said = f"{attempt.state}: {attempt.reason}" if attempt.reason else attempt.state
-        log.info("step %s is %s", attempt.id, said)
+        named = about(run=attempt.run_id, step=attempt.step)
+        log.info("step %s is %s", attempt.id, said, extra=named)

@@ -20,6 +20,8 @@ from reconciler.errors import ReconcilerError
 from reconciler.fields import Scalar
 from reconciler.run import Decision, Fire, Gate, Run, RunState
 from reconciler.runner.held import next_page
+from reconciler.runner.logs import about
+from reconciler.runner.metrics import NOBODY, Metrics
 from reconciler.schedule import DatastoreChange, Deadline, Overlap, Status
 from reconciler.trigger.arrivals import display
 from reconciler.trigger.decide import (
@@ -88,8 +90,9 @@ class _Due:
 class Ticker:
     """Fires schedules."""
 
-    def __init__(self, ledger: Ledger, book: Book) -> None:
+    def __init__(self, ledger: Ledger, book: Book, metrics: Metrics = NOBODY) -> None:
         self._ledger = ledger
+        self._metrics = metrics
         self._book = book
         self._degraded: dict[str, str] = {}
 
@@ -118,7 +121,10 @@ class Ticker:
                 tx.alert(batch.alerts)
         for fire in fires:
             name = batch.names[fire.schedule_id]
-            log.info("%s of %s: %s, %s", fire.occurrence_key, name, fire.decision, fire.reason)
+            named = about(schedule=name, run=fire.run_id, decision=fire.decision, gate=fire.gate)
+            said = fire.occurrence_key, name, fire.decision, fire.reason
+            log.info("%s of %s: %s, %s", *said, extra=named)
+        self._metrics.fired(fires)
         return claimed, len(fires)
 
     # By the clock -----------------------------------------------------------------------------
