@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.clock import SystemClock
 from reconciler.errors import ManifestError, NotFound, WorkspaceError
+from reconciler.workspace.address import identity, is_postgres, shown
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -32,13 +33,18 @@ if TYPE_CHECKING:
     from reconciler.workspace.upkeep import Upkeep
 
 SCHEME = "sqlite:"
+KNOWN = f"{SCHEME}PATH or postgresql://HOST/DATABASE"
 WORKSPACE_VARIABLE = "RECONCILER_WORKSPACE"
+HOME_VARIABLE = "RECONCILER_HOME"
 CONFIG_VARIABLE = "RECONCILER_RUNNER_CONFIG"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """An opened workspace. ``folder`` is where this machine keeps its logs and working files."""
+    """An opened workspace; its ``url`` has no password.
+
+    ``folder`` is where this machine keeps its logs and working files.
+    """
 
     url: str
     folder: str
@@ -58,11 +64,22 @@ def workspace_path(url: str, base: str) -> Path:
         kind, colon, _ = url.partition(":")
         # What follows the colon may hold a password.
         known = f"{kind}:..." if colon else kind
-        raise WorkspaceError(f"workspace '{known}' is not known; write {SCHEME}PATH")
+        raise WorkspaceError(f"workspace '{known}' is not known; write {KNOWN}")
     path = url.removeprefix(SCHEME)
     if path in {"", ":memory:"}:
         raise WorkspaceError(f"workspace '{url}' is no file; write {SCHEME}PATH")
     return Path(base, os.path.expanduser(path))  # noqa: PTH111  (of an unknown user it stays text)
+
+
+def shown_url(url: str, base: str = ".") -> str:
+    """Give a URL that names the same workspace from anywhere, without a password.
+
+    Raises:
+        WorkspaceError: no kind of workspace that is known.
+    """
+    if is_postgres(url):
+        return shown(url)
+    return f"{SCHEME}{workspace_path(url, base).resolve()}"
 
 
 def open_source(folder: str) -> Source:
@@ -105,6 +122,10 @@ def runner_active(url: str, base: str = ".") -> bool:
     Raises:
         WorkspaceError: that cannot be told here.
     """
+    if is_postgres(url):
+        from reconciler.workspace.sql.open import postgres_session  # noqa: PLC0415  (the driver)
+
+        return bool(postgres_session().active(url))
     from reconciler.workspace.sql.lock import RunnerLock  # noqa: PLC0415  (the same)
 
     lock = RunnerLock(f"{workspace_path(url, base)}.runner.lock")
@@ -124,11 +145,19 @@ def migrate_workspace(url: str, base: str = ".") -> tuple[str, str]:
     """
     from reconciler.workspace.sql.migrate import migrate  # noqa: PLC0415  (SQLAlchemy)
 
-    return migrate(str(workspace_path(url, base)))
+    return migrate(_place(url, base))
 
 
 def workspace_folder(url: str, base: str = ".") -> str:
-    """Give the folder in which this machine keeps a workspace's logs and working files."""
+    """Give the folder in which this machine keeps a workspace's logs and working files.
+
+    That is where an SQLite file lies. For PostgreSQL it is ``$RECONCILER_HOME``, else a folder of
+    the workspace's own in ``~/.local/share/reconciler``.
+    """
+    if is_postgres(url):
+        home = os.environ.get(HOME_VARIABLE)
+        own = Path.home() / ".local" / "share" / "reconciler" / identity(url, os.environ)
+        return str(Path(home).absolute() if home else own)
     return str(workspace_path(url, base).resolve().parent)
 
 
@@ -173,8 +202,6 @@ def restoring_workspace(
 
 
 def _place(url: str, base: str) -> str:
-    from reconciler.workspace.address import is_postgres  # noqa: PLC0415  (only here)
-
     return url if is_postgres(url) else str(workspace_path(url, base))
 
 
@@ -194,11 +221,11 @@ def open_workspace(
     """
     from reconciler.workspace.sql import open_workspace as open_  # noqa: PLC0415  (SQLAlchemy)
 
-    path = workspace_path(url, base)
-    opened = open_(str(path), clock or SystemClock(), create=create, read_only=read_only)
+    place = _place(url, base)
+    opened = open_(place, clock or SystemClock(), create=create, read_only=read_only)
     return Workspace(
-        url=url,
-        folder=str(path.resolve().parent),
+        url=shown(url),
+        folder=workspace_folder(url, base),
         registry=opened.registry,
         ledger=opened.ledger,
     )
@@ -210,14 +237,15 @@ def open_reader(url: str, base: str = ".", clock: Clock | None = None) -> Regist
     Raises:
         WorkspaceError: it cannot be opened.
     """
-    path = workspace_path(url, base)
-    if not path.exists():
-        from reconciler.workspace.empty import EmptyRegistry  # noqa: PLC0415  (seldom needed)
-
-        return EmptyRegistry(clock or SystemClock())
     from reconciler.workspace.sql import open_reader as open_  # noqa: PLC0415  (sqlite3)
 
-    return open_(str(path), clock or SystemClock())
+    clock = clock or SystemClock()
+    try:
+        return open_(_place(url, base), clock)
+    except NotFound:
+        from reconciler.workspace.empty import EmptyRegistry  # noqa: PLC0415  (seldom needed)
+
+        return EmptyRegistry(clock)
 
 
 def open_datastore(ledger: Ledger, name: str) -> DatastoreReader:

@@ -49,7 +49,7 @@ def command(scope: Scope, *, form: str, write: bool, allow_dirty: bool) -> int:
         live,
         Owner(project.project, target),
         project.terms(target),
-        workspace=address.url,
+        workspace=address.shown,
         as_of=reader.now(),
     )
     written = None

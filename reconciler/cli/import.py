@@ -78,7 +78,7 @@ def command(  # noqa: PLR0913  (its options)
         target,
         reader,
         Wanted(folder=to, names=names, kind=_KINDS.get(kind or ""), owner=owner),
-        workspace=address.url,
+        workspace=address.shown,
         as_of=reader.now(),
     )
     if ready.claim is not None and not dry_run:

@@ -44,7 +44,7 @@ def make_plan(scope: Scope, source: Source, asked: Asked) -> Planned:
     reader = address.reader()
     reading = read(source, project, target, reader, adopt=asked.adopt, full=asked.full)
     as_of = reader.now() if asked.now is None else asked.now
-    return Planned(plan(reading, address.url, as_of, settings.names_in), reading, address)
+    return Planned(plan(reading, address.shown, as_of, settings.names_in), reading, address)
 
 
 def tell(planned: Planned, chosen: dict[str, str]) -> None:

@@ -30,6 +30,11 @@ class Address:
     url: str
     base: str
 
+    @property
+    def shown(self) -> str:
+        """The URL without a password: what is printed, recorded and compared."""
+        return settings.shown(self.url)
+
     def open(self, *, create: bool = False) -> settings.Workspace:
         """Open it for reading and writing; see :func:`reconciler.settings.open_workspace`."""
         return settings.open_workspace(self.url, self.base, create=create)
@@ -44,7 +49,7 @@ class Address:
 
     def start_hint(self) -> str:
         """Say how to start a runner on it."""
-        url = f"{settings.SCHEME}{settings.workspace_path(self.url, self.base).resolve()}"
+        url = settings.shown_url(self.url, self.base)
         command = f"reconciler runner start --workspace {shlex.quote(url)}"
         return f"no runner is active; start one: {command}"
 

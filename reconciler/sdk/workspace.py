@@ -24,7 +24,7 @@ class Workspace:
 
     def __init__(self, url: str, base: str = ".") -> None:
         opened = settings.open_workspace(url, base)
-        self.url = url
+        self.url = opened.url
         self.registry = opened.registry
         self.ledger = opened.ledger
 

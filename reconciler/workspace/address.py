@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _PASSWORD = re.compile(r"(?<=[?&])(?:ssl)?password=[^&]*&?")
 _USER = re.compile(r"^(\w+://[^:@/]*):.*@")
@@ -21,3 +27,27 @@ def shown(url: str) -> str:
     if not is_postgres(url):
         return url
     return _PASSWORD.sub("", _USER.sub(r"\1@", url)).rstrip("?&")
+
+
+def identity(url: str, environment: Mapping[str, str]) -> str:
+    """Tell a PostgreSQL workspace from any other on this machine, by where its URL leads.
+
+    That is a hash of server, database and what chooses the schema, as libpq takes them from the
+    URL or else from the environment. Who connects does not count.
+    """
+    parts = urlsplit(shown(url))
+    asked = dict(parse_qsl(parts.query))
+    asked |= {"host": parts.netloc.rpartition("@")[2], "dbname": parts.path.lstrip("/")} | {
+        name: asked[name] for name in ("host", "dbname") if name in asked
+    }
+    where = [
+        asked.get(name) or environment.get(variable, "")
+        for name, variable in (
+            ("host", "PGHOST"),
+            ("port", "PGPORT"),
+            ("dbname", "PGDATABASE"),
+            ("options", "PGOPTIONS"),
+            ("service", "PGSERVICE"),
+        )
+    ]
+    return hashlib.sha256("\n".join(where).encode()).hexdigest()[:16]

@@ -308,7 +308,7 @@ def test_a_workspace_is_named_by_option_or_environment_also_outside_a_project(
     done = shop("list")
     assert done.code == 1
     assert done.err.endswith("or name a workspace: --workspace URL or $RECONCILER_WORKSPACE\n")
-    assert "write sqlite:PATH" in shop("list", "--workspace", "postgres://x").err
+    assert "write sqlite:PATH" in shop("list", "--workspace", "mysql://x").err
 
 
 def test_an_untracked_repository_can_be_planned_before_its_first_commit(shop):

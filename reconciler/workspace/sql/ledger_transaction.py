@@ -394,7 +394,7 @@ class SqlLedgerTransaction:
         With ``each``: at most so many of each schedule's own, so many of each schedule's by hand,
         and all that are to be canceled.
         """
-        asked = {"now": now, "each": each, "claimed": None}
+        asked: dict[str, object] = {"now": now, "each": each, "claimed": None}
         if self._dialect.shared:
             claim = self._dialect.claiming(_QUEUED, "schedules")
             asked["claimed"] = queries.among(id_ for (id_,) in self._raw.execute(claim, asked))

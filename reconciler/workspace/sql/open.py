@@ -118,6 +118,18 @@ def postgres_driver() -> ModuleType:
     return postgres
 
 
+def postgres_session() -> ModuleType:
+    """Load what knows about runners on PostgreSQL.
+
+    Raises:
+        WorkspaceError: its driver is not installed.
+    """
+    postgres_driver()
+    from reconciler.workspace.sql import postgres_session as module  # noqa: PLC0415  (as above)
+
+    return module
+
+
 def open_database(place: str, clock: Clock, *, read_only: bool = False) -> Database:
     """Open the database at ``place``, whatever is in it.
 

@@ -6,7 +6,6 @@ from elsewhere (``PGPASSWORD``, ``~/.pgpass``, ``PGSERVICE``) works as it does e
 
 from __future__ import annotations
 
-import hashlib
 import re
 import weakref
 from contextlib import contextmanager
@@ -167,14 +166,6 @@ def instant(answer: Cursor) -> int:
     """Read the answer to ``NOW``."""
     row = answer.fetchone()
     return int(row[0]) if row else 0
-
-
-def place(connection: Connection) -> str:
-    """Tell this workspace from any other on this machine: a hash of server, database and schema."""
-    info = connection.info
-    row = connection.execute("SELECT current_schema()").fetchone()
-    where = f"{info.host}:{info.port}/{info.dbname}/{row and row[0]}"
-    return hashlib.sha256(where.encode()).hexdigest()[:16]
 
 
 @contextmanager

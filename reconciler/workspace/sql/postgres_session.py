@@ -87,3 +87,13 @@ class SessionLock:
 def without_sessions(connection: Connection) -> bool:
     """Tell whether no runner is at work, and keep all away for the rest of the transaction."""
     return connection.execute(_ALONE).fetchone() == (True,)
+
+
+def active(url: str) -> bool:
+    """Tell whether a runner is at work."""
+    with meaning(shown(url)):
+        connection = connect(url)
+        try:
+            return not without_sessions(connection)
+        finally:
+            connection.close()
