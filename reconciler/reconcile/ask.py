@@ -16,7 +16,7 @@ from reconciler.pipeline import Pipeline
 from reconciler.plan.bind import label
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.operate import check_parameters, find_pipeline, find_schedule
-from reconciler.run import Run, RunState
+from reconciler.run import Run, RunState, run_id
 from reconciler.schedule import Deadline, Schedule, Status
 from reconciler.trigger.decide import manual_key
 
@@ -126,7 +126,7 @@ def frozen(  # noqa: PLR0913, PLR0917  (everything that a run freezes)
     own = schedule.continue_on_step_failure
     deadline = schedule.deadline if due is None and schedule.deadline is not None else Deadline()
     return Run(
-        id=str(uuid.uuid5(uuid.UUID(here.id), key)),
+        id=run_id(here.id, key),
         schedule_id=here.id,
         schedule_name=here.name,
         occurrence_key=key,
@@ -167,21 +167,31 @@ def _checked(
 
 def _submit(ledger: Ledger, run: Run, given: Mapping[str, Scalar]) -> Asked:
     """Record a run once, and give it as it was recorded first."""
-    try:
-        ledger.run(run.id)
-        again = True
-    except NotFound:
-        again = False
+    known = _known(ledger, run)
+    again = known is not None
+    if known is None:
         ledger.submit_run(run)
-    known = ledger.run(run.id)
+        # Somebody else may have used the token in between.
+        known = _known(ledger, run) or run
     # What a schedule runs may have moved on since; then only what was given can be compared.
     moved = run.schedule_id is not None and known.pipeline_id != run.pipeline_id
     other = "other parameters" if known.pipeline_id == run.pipeline_id else "another pipeline"
     same = given.items() <= known.parameters.items() if moved else _same(known, run)
     if not same:
         token = run.occurrence_key.partition(":")[2]
-        raise Refused(f"token '{token}' was used for run {run.id} with {other}; choose a new one")
+        raise Refused(f"token '{token}' was used for run {known.id} with {other}; choose a new one")
     return Asked(known, again)
+
+
+def _known(ledger: Ledger, run: Run) -> Run | None:
+    """Find the run that the token stands for already."""
+    if run.schedule_id is not None:
+        fire = ledger.fire(run.schedule_id, run.occurrence_key)
+        return None if fire is None or fire.run_id is None else ledger.run(fire.run_id)
+    try:
+        return ledger.run(run.id)
+    except NotFound:
+        return None
 
 
 def _same(known: Run, run: Run) -> bool:
