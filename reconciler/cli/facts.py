@@ -19,7 +19,7 @@ from reconciler.plan.spec import spec_value
 from reconciler.schedule import DatastoreChange, Missed, Schedule, Status
 from reconciler.trigger.calendar import HORIZON
 from reconciler.trigger.compile import compile_trigger
-from reconciler.trigger.describe import clock_change, describe
+from reconciler.trigger.describe import clock_change, describe, policies
 from reconciler.trigger.zones import resolve
 
 if TYPE_CHECKING:
@@ -147,4 +147,5 @@ def schedule_data(schedule: RegisteredSchedule, live: Live, now: int) -> dict[st
         "condition": condition(schedule, now),
         "pipeline": bound(schedule, live),
         "trigger": describe(spec.trigger),
+        "policies": list(policies(spec)),
     }

@@ -85,6 +85,7 @@ def _write_schedule(facts: Facts) -> None:
         and f"{_time(hold['until']) or 'it is released'}; {then(hold['catchup'])}",
         "disabled by": facts["disabled_by"],
         "trigger": facts["trigger"],
+        "policies": "; ".join(facts["policies"]),
         "pipeline": f"{facts['pipeline']}  {facts['pipeline_id'] or ''}",
         "id": facts["id"],
         **_origin(facts),

@@ -163,6 +163,8 @@ def effects(change: Change) -> Iterator[tuple[str, str]]:
             yield "runs", text
         if change.impact.fires_on_apply:
             yield "runs", "at once when applied"
+        if change.impact.after is not None and (jitter := _jitter(change.after)):
+            yield "starts", f"up to {printable(jitter)} after each due time (jitter)"
         yield from _clock(change.impact)
     if change.files is not None:
         yield "files", _files(change.files)
@@ -227,6 +229,12 @@ def _difference(before: Timing | None, after: Timing | None) -> str:
     if 10 * size % days and 7 * size % days == 0:
         return f" ({sign}{7 * size // days} a week)"
     return f" ({sign}{number(size / days)} a day)"
+
+
+def _jitter(spec: str | None) -> str:
+    """Give a schedule's jitter as it is declared; empty without one."""
+    declared: dict[str, Any] = json.loads(spec or "{}")
+    return str(declared.get("jitter", ""))
 
 
 def zone_of(spec: str | None) -> str:

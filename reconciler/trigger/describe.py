@@ -115,7 +115,9 @@ def policies(schedule: Schedule) -> tuple[str, ...]:
         said.append(f"takes a place in pool {schedule.pool}")
     if retries is not None and retries.max:
         times = "once" if retries.max == 1 else f"up to {retries.max} times"
-        said.append(f"runs a failed run anew {times}, after {duration_text(retries.backoff)}")
+        longer = "" if retries.max == 1 else " and longer each time"
+        wait = f"after {duration_text(retries.backoff)}{longer}"
+        said.append(f"runs a failed run anew {times}, {wait}")
     said.append(_UNKNOWN[schedule.on_unknown])
     if failures is not None:
         runs = "a failed run" if failures == 1 else f"{failures} failed runs in a row"

@@ -15,10 +15,13 @@ from reconciler.plan.impact import Impact, Side, impact, matching, runs_text
 from reconciler.schedule import (
     Cron,
     DatastoreChange,
+    Dst,
     FirstRun,
     Frequency,
     Recurrence,
     Schedule,
+    WallGap,
+    WallOverlap,
     WeekDay,
 )
 from reconciler.trigger.calendar import HORIZON
@@ -250,6 +253,52 @@ def test_a_cron_in_steps_differs_from_a_recurrence_where_the_clock_changes():
     assert found.same_fires_until is None
     # The clock skips 02:00 to 03:00: the cron is silent, the recurrence runs at 03:00 in Paris.
     assert iso(found.first_difference) == "2027-03-28T01:00:00Z"
+
+
+# What a schedule chose for the days when the clock changes
+
+AT_HALF = {"hours": (1, 2), "minutes": (30,), "time_zone": NEW_YORK}
+
+
+@pytest.mark.parametrize(
+    ("dst", "texts"),
+    [
+        (Dst(), ["02:30 does not exist; runs at 03:30", "01:30 comes twice; runs at the first"]),
+        (
+            Dst(gap=WallGap.SKIP, overlap=WallOverlap.BOTH),
+            ["02:30 does not exist; no run then", "01:30 comes twice; runs both times"],
+        ),
+        (
+            Dst(gap=WallGap.END, overlap=WallOverlap.SECOND),
+            ["02:30 does not exist; runs at 03:00", "01:30 comes twice; runs at the second"],
+        ),
+    ],
+)
+def test_the_days_when_the_clock_changes_are_told_with_the_choice_of_the_schedule(dst, texts):
+    for trigger in (every("Day", **AT_HALF, dst=dst), cron("30 1,2 * * *", NEW_YORK, dst=dst)):
+        assert [one.text for one in created(trigger).clock_changes] == texts
+
+
+def test_a_time_that_comes_twice_is_counted_twice_where_both_run():
+    october = parse_instant("2026-10-20T12:00:00Z")
+    both = every("Day", time_of_day="01:30", time_zone=NEW_YORK, dst=Dst(overlap=WallOverlap.BOTH))
+    assert runs_text(created(both, october).after) == "29 every 4 weeks"
+    assert runs_text(created(both).after) == "1 a day"
+
+
+def test_another_choice_is_a_change_in_fires_only_where_the_clock_changes():
+    for fields, first in (
+        ({"gap": WallGap.SKIP}, "2027-03-14T07:30:00Z"),
+        ({"gap": WallGap.END}, "2027-03-14T07:00:00Z"),
+        ({"overlap": WallOverlap.SECOND}, "2027-11-07T05:30:00Z"),
+        ({"overlap": WallOverlap.BOTH}, "2027-11-07T06:30:00Z"),
+    ):
+        found = edited(every("Day", **AT_HALF), every("Day", **AT_HALF, dst=Dst(**fields)))
+        assert iso(found.first_difference) == first
+        assert found.before.next_fires == found.after.next_fires
+    steady = {"time_of_day": "02:30", "time_zone": "Asia/Kolkata"}
+    found = edited(every("Day", **steady), every("Day", **steady, dst=Dst(gap=WallGap.SKIP)))
+    assert iso(found.same_fires_until) == "2030-11-22T12:00:00Z"
 
 
 def test_many_fires_are_compared_up_to_the_20_000th():

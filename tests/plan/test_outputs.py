@@ -248,6 +248,17 @@ def test_what_starts_to_fire_says_so():
     assert lines(soon)[2:] == ["runs    1 a day", "runs    at once when applied"]
 
 
+def test_a_spread_of_the_starts_is_told_beside_the_nominal_times():
+    spread = {"fields": (), "after": spec(jitter="5m")}
+    told = lines(changed(**spread, impact=Impact(before=DAILY, after=DAILY)))
+    assert told[0].endswith(", as before")
+    assert told[1:] == ["starts  up to 5m after each due time (jitter)"]
+    assert lines(changed(**spread, impact=Impact(before=DAILY)))[1:] == [
+        "now     none",
+        "runs    1 a day -> none (-1 a day)",
+    ]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "said"),
     [

@@ -1,6 +1,7 @@
 """Triggers in words, and fires that a change of the clock moved."""
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from itertools import islice
 
 import pytest
@@ -8,14 +9,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.clock import DAY, HOUR, iso, parse_instant
-from reconciler.schedule import Cron, DatastoreChange, Frequency, Recurrence, WeekDay
+from reconciler.retries import Retries
+from reconciler.schedule import (
+    Cron,
+    DatastoreChange,
+    Deadline,
+    Dst,
+    Frequency,
+    OnUnknown,
+    Recurrence,
+    Schedule,
+    WallGap,
+    WallOverlap,
+    WeekDay,
+)
 from reconciler.trigger.calendar import HORIZON
 from reconciler.trigger.compile import compile_trigger
-from reconciler.trigger.describe import clock_change, clock_changes, describe
+from reconciler.trigger.describe import clock_change, clock_changes, describe, policies
 from reconciler.trigger.zones import offsets, resolve
 from tests.strategies import crons, examples, recurrences
 
 NEW_YORK = "America/New_York"
+SHIFT, SKIP, END = WallGap
+FIRST, SECOND, BOTH = WallOverlap
 
 
 def every(frequency, **fields):
@@ -41,6 +57,12 @@ def every(frequency, **fields):
             "every day at 04:45 (UTC), from 2026-01-02 03:45, until 2027-01-01 00:00",
         ),
         (Cron(expression="*/5 * * * *"), "cron */5 * * * * (UTC)"),
+        (every(Frequency.DAY, hours=(2,), dst=Dst(gap=END)), "every day at 02:00 (UTC), skipped times at the end of the gap"),
+        (
+            Cron(expression="30 1 * * *", dst=Dst(gap=SKIP, overlap=BOTH)),
+            "cron 30 1 * * * (UTC), skipped times left out, repeated times both times",
+        ),
+        (Cron(expression="30 1 * * *", dst=Dst(overlap=SECOND)), "cron 30 1 * * * (UTC), repeated times at the second"),
         (DatastoreChange(datastore="landing"), "files in landing, looked at every 5m"),
         (
             DatastoreChange(datastore="landing", path_on_datastore="in", polling_interval=0.5, include=("*.csv", "*.txt")),
@@ -50,6 +72,50 @@ def every(frequency, **fields):
 )  # fmt: skip
 def test_a_trigger_is_said_in_words(trigger, words):
     assert describe(trigger) == words
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, []),
+        ({"jitter": timedelta(minutes=5)}, ["starts up to 5m after each due time (jitter)"]),
+        ({"pool": "warehouse"}, ["takes a place in pool warehouse"]),
+        ({"retries": Retries()}, []),
+        ({"retries": Retries(max=1)}, ["runs a failed run anew once, after 10s"]),
+        (
+            {"retries": Retries(max=3, backoff=timedelta(minutes=5))},
+            ["runs a failed run anew up to 3 times, after 5m and longer each time"],
+        ),
+        (
+            {"on_unknown": OnUnknown.RELAUNCH},
+            ["starts a step anew whose outcome cannot be known"],
+        ),
+        (
+            {"on_unknown": OnUnknown.WAIT},
+            ["waits for an operator where a step's outcome cannot be known"],
+        ),
+        ({"pause_after_failures": 1}, ["is held after a failed run"]),
+        ({"pause_after_failures": 5}, ["is held after 5 failed runs in a row"]),
+        (
+            {"deadline": Deadline(start=timedelta(minutes=10), finish=timedelta(hours=2))},
+            [
+                "alerts when not started 10m after the due time",
+                "alerts when not over 2h after the due time",
+            ],
+        ),
+        (
+            {"deadline": Deadline(finish=timedelta(hours=2))},
+            ["alerts when not over 2h after the due time"],
+        ),
+    ],
+)
+def test_policies_are_said_where_they_are_not_the_defaults(fields, said):
+    schedule = Schedule(name="s", pipeline="p", trigger=Cron(expression="* * * * *"), **fields)
+    assert list(policies(schedule)) == said
+
+
+def daily_at(time, **choices):
+    return every(Frequency.DAY, time_of_day=time, time_zone=NEW_YORK, dst=Dst(**choices))
 
 
 DAILY = every(Frequency.DAY, time_of_day="02:30", time_zone=NEW_YORK)
@@ -67,6 +133,14 @@ DAILY = every(Frequency.DAY, time_of_day="02:30", time_zone=NEW_YORK)
         (Cron(expression="30 2 * * *", time_zone=NEW_YORK), "2026-03-08T07:30:00Z", "02:30 does not exist that day"),
         (Cron(expression="*/30 * * * *", time_zone=NEW_YORK), "2026-03-08T07:30:00Z", ""),
         (Cron(expression="*/30 * * * *", time_zone=NEW_YORK), "2026-11-01T05:30:00Z", ""),
+        (daily_at("02:30", gap=END), "2026-03-08T07:00:00Z", "02:30 does not exist that day"),
+        (daily_at("03:00", gap=END), "2026-03-08T07:00:00Z", ""),
+        (daily_at("02:30", gap=END), "2026-03-09T06:30:00Z", ""),
+        (daily_at("02:30", gap=SKIP), "2026-03-08T07:30:00Z", ""),
+        (daily_at("01:30", overlap=BOTH), "2026-11-01T05:30:00Z", "the first of two 01:30 that day"),
+        (daily_at("01:30", overlap=BOTH), "2026-11-01T06:30:00Z", "the second of two 01:30 that day"),
+        (daily_at("01:30", overlap=SECOND), "2026-11-01T06:30:00Z", "the second of two 01:30 that day"),
+        (daily_at("02:30", overlap=SECOND), "2026-11-01T07:30:00Z", ""),
     ],
 )  # fmt: skip
 def test_what_a_clock_does_to_a_fire_is_said(trigger, due, note):
@@ -133,6 +207,24 @@ LORD_HOWE, CAIRO, APIA = "Australia/Lord_Howe", "Africa/Cairo", "Pacific/Apia"
                 (AUTUMN, "05:00", "01:00 to 01:45 (4 times) come twice; run both times"),
             ],
         ),
+        # Other choices.
+        (daily(NEW_YORK, 2, minutes=(30,), dst=Dst(gap=SKIP)), [(SPRING, "07:30", "02:30 does not exist; no run then")]),
+        (daily(NEW_YORK, 2, minutes=(30,), dst=Dst(gap=END)), [(SPRING, "07:00", "02:30 does not exist; runs at 03:00")]),
+        (daily(NEW_YORK, 2, 3, dst=Dst(gap=END)), [(SPRING, "07:00", "02:00 does not exist; one run at 03:00 stands for both")]),
+        (
+            cron("0,20,40 2 * * *", dst=Dst(gap=END)),
+            [(SPRING, "07:00", "02:00 to 02:40 (3 times) do not exist; one run at 03:00 stands for all")],
+        ),
+        (daily(NEW_YORK, 1, minutes=(30,), dst=Dst(overlap=SECOND)), [(AUTUMN, "06:30", "01:30 comes twice; runs at the second")]),
+        (
+            cron("0,30 1 * * *", dst=Dst(overlap=BOTH)),
+            [(AUTUMN, "05:00", "01:00 and 01:30 come twice; run both times")],
+        ),
+        (
+            daily(NEW_YORK, *range(24), dst=Dst(gap=SKIP, overlap=BOTH)),
+            [(SPRING, "07:00", "02:00 does not exist; no run then"), (AUTUMN, "05:00", "01:00 comes twice; runs both times")],
+        ),
+        (daily(NEW_YORK, 2, dst=Dst(gap=END), start_time=datetime(2027, 3, 15)), []),  # noqa: DTZ001  (wall clock)
         # Half an hour: from 02:00 to 02:30 in October, from 02:00 to 01:30 in April.
         (cron("15 2 * * *", LORD_HOWE), [("2027-10-03", "2027-10-02 15:45", "02:15 does not exist; runs at 02:45")]),
         (daily(LORD_HOWE, 1, minutes=(15, 45)), [("2027-04-04", "2027-04-03 14:45", "01:45 comes twice; runs at the first")]),
@@ -167,6 +259,7 @@ def test_what_the_clocks_of_400_days_do_to_a_trigger_is_said(trigger, changes):
     ("trigger", "text"),
     [
         (daily(APIA, 2), "02:00 does not exist; one run at 02:00 the next day stands for both"),
+        (daily(APIA, 2, dst=Dst(gap=END)), "02:00 does not exist; runs at 00:00 the next day"),
         (cron("0 9 * * 5", APIA), "09:00 does not exist; runs at 09:00 the next day"),
         (cron("0 * * * *", APIA), "00:00 to 23:00 (24 times) do not exist; no run then"),
     ],
@@ -188,6 +281,10 @@ def test_of_a_change_that_has_begun_only_what_is_still_due_is_said():
     assert texts("03-14T07:10", "03-15T00:00") == ["02:30 does not exist; runs at 03:30"]
     assert texts("03-14T07:30", "03-15T00:00") == []
     assert texts("11-07T05:00", "11-08T00:00") == ["01:30 comes twice; runs at the first"]
+    calendar = compile_trigger(replace(trigger, dst=Dst(gap=END, overlap=SECOND)), 0)
+    assert texts("03-14T07:00", "03-15T00:00") == []
+    assert texts("11-07T06:00", "11-08T00:00") == ["01:30 comes twice; runs at the second"]
+    calendar = compile_trigger(trigger, 0)
     assert texts("11-01T00:00", "11-07T04:59") == []
 
 
