@@ -30,7 +30,10 @@ check: $(READY) ## Check style, types, layers and that the schemas are those of 
 	|| { echo 'schemas/ or docs/manifests.md is stale; run: make schemas'; exit 1; }
 
 bench: $(READY) ## Measure against peers, each ratio in one run
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@for script in $(filter-out benchmarks/chaos.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
+
+chaos: $(READY) ## Kill runners for a quarter of an hour and count what is lost; ONLY=--quick for a look
+	@$(BIN)/python benchmarks/chaos.py $(ONLY)
 
 schemas: $(READY) ## Write the JSON Schemas and the reference of the manifests anew
 	@$(BIN)/python -c "$$WRITE_SCHEMAS" .
@@ -39,7 +42,7 @@ clean: ## Remove what was made, but for the virtual environment
 	@rm -rf build dist .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache
 	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
 
-.PHONY: help demo test check bench schemas clean
+.PHONY: help demo test check bench chaos schemas clean
 
 define WRITE_SCHEMAS
 import pathlib, sys
