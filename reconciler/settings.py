@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reconciler.executor.base import Executor
     from reconciler.runner.config import RunnerConfig
     from reconciler.runner.daemon import Daemon
+    from reconciler.runner.metrics import Metrics
     from reconciler.source.base import Source
     from reconciler.workspace.base import (
         Ledger,  # noqa: TC004  (slow to import, and nobody asks for a field's type)
@@ -161,6 +162,11 @@ def workspace_folder(url: str, base: str = ".") -> str:
     return str(workspace_path(url, base).resolve().parent)
 
 
+def workspace_file(url: str, base: str = ".") -> str | None:
+    """Give the database file of a workspace; None where it is not a file."""
+    return None if is_postgres(url) else str(workspace_path(url, base))
+
+
 def open_upkeep(url: str, base: str = ".", *, read_only: bool = False) -> Upkeep:
     """Open a workspace for whoever looks after it, whatever its schema is.
 
@@ -285,6 +291,14 @@ def open_executor(workspace: Workspace) -> Executor:
     return LocalExecutor(str(Path(workspace.folder, "attempts")))
 
 
+def runner_config_path(file: str | None) -> tuple[Path, bool]:
+    """Tell where the runner's configuration is, and whether somebody asked for that file."""
+    asked = file or os.environ.get(CONFIG_VARIABLE)
+    if asked:
+        return Path(asked), True
+    return Path.home() / ".config" / "reconciler" / "runner.yml", False
+
+
 def read_runner_config(file: str | None) -> RunnerConfig:
     """Read the runner's configuration.
 
@@ -298,13 +312,12 @@ def read_runner_config(file: str | None) -> RunnerConfig:
     from reconciler.manifest.project import load_one  # noqa: PLC0415  (the parser is slow)
     from reconciler.runner.config import RunnerConfig  # noqa: PLC0415  (only here)
 
-    asked = file or os.environ.get(CONFIG_VARIABLE)
-    path = Path(asked) if asked else Path.home() / ".config" / "reconciler" / "runner.yml"
+    path, asked = runner_config_path(file)
     try:
         text = path.read_bytes()
     except FileNotFoundError:
         if asked:
-            raise NotFound(f"no runner configuration at {asked}") from None
+            raise NotFound(f"no runner configuration at {path}") from None
         return RunnerConfig()
     config, problems = load_one(RunnerConfig, str(path), text)
     if config is None:
@@ -312,12 +325,20 @@ def read_runner_config(file: str | None) -> RunnerConfig:
     return config
 
 
-def open_runner(workspace: Workspace, config: RunnerConfig) -> Daemon:
-    """Put a runner together."""
+def open_runner(
+    workspace: Workspace,
+    config: RunnerConfig,
+    metrics: Metrics | None = None,
+    upkeep: Upkeep | None = None,
+) -> Daemon:
+    """Put a runner together; with ``upkeep`` it lets go of what is old, as ``config`` says."""
     import socket  # noqa: PLC0415  (only here)
+    from functools import partial  # noqa: PLC0415  (the same)
 
     from reconciler.runner.compose import Composer  # noqa: PLC0415
     from reconciler.runner.daemon import Daemon  # noqa: PLC0415
+    from reconciler.runner.metrics import NOBODY  # noqa: PLC0415
+    from reconciler.runner.prune import Janitor, prune  # noqa: PLC0415
     from reconciler.runner.secrets import Secrets  # noqa: PLC0415
     from reconciler.runner.workdir import Workdirs  # noqa: PLC0415
 
@@ -336,4 +357,8 @@ def open_runner(workspace: Workspace, config: RunnerConfig) -> Daemon:
         # The programs that it can see are those whose evidence lies in its folder.
         node=f"{socket.gethostname()}:{Path(workspace.folder, 'attempts').resolve()}",
         drain=config.drain // timedelta(microseconds=1),
+        metrics=metrics or NOBODY,
+        janitor=None
+        if upkeep is None
+        else Janitor(partial(prune, upkeep, workspace.folder, config.retention)),
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
+from contextlib import ExitStack
 
 import click
 
 from reconciler.cli.scope import Scope, scoped
-from reconciler.clock import SECOND, to_datetime
-from reconciler.settings import open_runner, read_runner_config
+from reconciler.runner.logs import Json, Text
+from reconciler.settings import open_runner, open_upkeep, read_runner_config
 
 
 @click.group("runner", no_args_is_help=False)
@@ -20,49 +20,46 @@ def command() -> None:
 @command.command("start")
 @click.option("--config", metavar="FILE", help="The runner's own configuration.")
 @click.option("--create", is_flag=True, help="Make the workspace if there is none.")
-@click.option("--log-format", type=click.Choice(["text", "json"]), default="text")
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="A line for people, or a JSON object a line.",
+)
+@click.option(
+    "--listen",
+    metavar="[HOST:]PORT",
+    help="Tell metrics and health over HTTP; on this machine alone unless HOST says otherwise.",
+)
 @scoped
-def start(scope: Scope, *, config: str | None, create: bool, log_format: str) -> None:
+def start(
+    scope: Scope, *, config: str | None, create: bool, log_format: str, listen: str | None
+) -> None:
     """Run until SIGTERM or Ctrl-C; then let the steps under way end, and exit 0.
 
-    One runner is active on a workspace; a second one stands by. What happens is told on stderr, a
-    line each.
+    On SQLite one runner is active on a workspace and others stand by; on PostgreSQL all are. What
+    happens is told on stderr, a line each.
     """
     handler = logging.StreamHandler()
-    handler.setFormatter(_Json() if log_format == "json" else _Text())
+    handler.setFormatter(Json() if log_format == "json" else Text())
     logger = logging.getLogger("reconciler")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
-    try:
+    with ExitStack() as stack:
+        stack.callback(logger.removeHandler, handler)
         settings = read_runner_config(config)
-        open_runner(scope.address().open(create=create), settings).run()
-    finally:
-        logger.removeHandler(handler)
+        address = scope.address()
+        workspace = address.open(create=create)
+        upkeep = open_upkeep(address.url, address.base)
+        stack.callback(upkeep.close)
+        metrics = None
+        if listen is not None:
+            from reconciler.runner.metrics import Prometheus  # noqa: PLC0415  (seldom wanted)
+            from reconciler.runner.status import StatusServer, parse_address  # noqa: PLC0415
 
-
-class _Text(logging.Formatter):
-    """``2026-03-08T07:30:00Z INFO message``, with the traceback of a defect below."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        text = f"{_moment(record)} {record.levelname:<7} {record.getMessage()}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
-
-
-class _Json(logging.Formatter):
-    """One JSON object a line: time, level, logger and message."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        facts = {
-            "time": _moment(record),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            facts["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(facts, sort_keys=True)
-
-
-def _moment(record: logging.LogRecord) -> str:
-    moment = to_datetime(int(record.created * SECOND))
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            metrics = Prometheus()
+            status = StatusServer(parse_address(listen), metrics, upkeep)
+            stack.callback(status.close)
+            logger.info("listening on port %s", status.port)
+        open_runner(workspace, settings, metrics, upkeep).run()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from reconciler.executor.base import Executor
     from reconciler.runner.admit import Limits
     from reconciler.runner.compose import Composer
+    from reconciler.runner.prune import Janitor
     from reconciler.workspace.base import Ledger
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,9 @@ class Daemon:
         drain: int,
         node: str = "",
         metrics: Metrics = NOBODY,
+        janitor: Janitor | None = None,
     ) -> None:
+        self._janitor = janitor
         self._metrics = metrics
         self._ledger = ledger
         self._node = node
@@ -132,6 +135,8 @@ class Daemon:
             log.info("stopped while standing by")
         finally:
             self.close()
+            if self._janitor is not None:
+                self._janitor.close()
             self._executor.close()
             with contextlib.suppress(WorkspaceError):  # then the database takes the right back
                 self._ledger.end_session()
@@ -159,6 +164,8 @@ class Daemon:
         underway = reap(self._ledger, self._executor, now, self._node, self._metrics)
         retry = self._launcher.launch(underway, now)
         self._deadlines.look(now)
+        if self._janitor is not None:
+            self._janitor.look()
         due = self._ledger.next_wake()
         if due is not None and due <= now:
             due = None  # all that could be done about it is done; a listing under way will poke

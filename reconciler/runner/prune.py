@@ -6,14 +6,18 @@ What guards against deciding twice stays, so an occurrence whose row is gone nev
 from __future__ import annotations
 
 import contextlib
+import logging
 import shutil
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from reconciler.clock import SECOND
+from reconciler.errors import ReconcilerError
 from reconciler.fields import field
 from reconciler.workspace.upkeep import Cuts
 
@@ -22,7 +26,12 @@ if TYPE_CHECKING:
 
     from reconciler.workspace.upkeep import Upkeep
 
+log = logging.getLogger(__name__)
+
 _PAGE = 1_000
+# Seconds: a runner has other things to do when it starts.
+FIRST = 60.0
+EVERY = 3_600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +96,42 @@ def prune(  # noqa: PLR0913  (what may go, and how)
             if stop():
                 break
     return +counts
+
+
+class Janitor:
+    """Does ``work`` once an hour, in a thread of its own; ``work`` is told when to ``stop``."""
+
+    def __init__(self, work: Callable[..., Counter[str]]) -> None:
+        self._work = work
+        self._due = monotonic() + FIRST
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    def look(self) -> None:
+        """Begin, if it is time and the last time is over."""
+        if monotonic() < self._due or (self._thread is not None and self._thread.is_alive()):
+            return
+        self._due = monotonic() + EVERY
+        self._thread = threading.Thread(target=self._do, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Have it end after the small transaction that it is in."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _do(self) -> None:
+        try:
+            counts = self._work(stop=self._stop.is_set)
+        except Exception as error:
+            # The next time does the rest; the runner must not end for it.
+            meant = isinstance(error, ReconcilerError)
+            log.warning("what is old stays: %s", error, exc_info=None if meant else error)
+        else:
+            if counts:
+                said = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items()))
+                log.info("deleted what is old: %s", said)
 
 
 def _before(now: int, age: timedelta) -> int:

@@ -119,7 +119,7 @@ class Ticker:
             fires = tx.record_fires(batch.fires, batch.runs) if batch.fires else []
             if batch.alerts:
                 tx.alert(batch.alerts)
-        for fire in fires:
+        for fire in fires if log.isEnabledFor(logging.INFO) else ():
             name = batch.names[fire.schedule_id]
             named = about(schedule=name, run=fire.run_id, decision=fire.decision, gate=fire.gate)
             said = fire.occurrence_key, name, fire.decision, fire.reason
