@@ -44,19 +44,34 @@ trigger: {{recurrence: {{frequency: Minute, interval: 1, first_run: aligned}}}}
 
 class Site:
     def __init__(
-        self, folder, *, secrets=None, max_steps=8, capacity=None, max_starts=300, node="here"
+        self,
+        folder,
+        *,
+        secrets=None,
+        max_steps=8,
+        capacity=None,
+        max_starts=300,
+        node="here",
+        workspaces=None,
     ):
         self.folder = Path(folder)
         self.project = self.folder / "project"
         self.project.mkdir()
         (self.project / "reconciler.yml").write_text("project: test\ninclude: ['*.yml']\n")
-        self.clock = FixedClock(parse_instant(START))
+        # Where workspaces come from (see tests.workspace.make), else a file of its own.
+        self.workspaces = workspaces
+        self.clock = workspaces.clock if workspaces else FixedClock(parse_instant(START))
+        self.clock.instant = parse_instant(START)
         self.secrets = Secrets(secrets or {})
         self.limits = Limits(
             capacity=capacity or Amounts(max_steps, 4_000, 4 << 30, 0), max_starts=max_starts
         )
         self.node = node
-        self.workspace = open_workspace(str(self.folder / "ws.db"), self.clock, create=True)
+        self.workspace = (
+            workspaces.open()
+            if workspaces
+            else open_workspace(str(self.folder / "ws.db"), self.clock, create=True)
+        )
         self.registry, self.ledger = self.workspace.registry, self.workspace.ledger
         self.ledger.begin_session(host="here", pid=1, node=self.node)
         self.restart()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.errors import InvalidValue
 from reconciler.plan.spec import spec_value
 from reconciler.run import Decision, Fire, Gate
 from reconciler.schedule import DatastoreChange, Schedule
@@ -53,15 +54,21 @@ def passed_over(
 ) -> Fire | None:
     """Account for the occurrences up to ``now`` that nobody will decide any more.
 
-    Gives one gap row, or None where there are none; data triggers have none.
+    Gives one gap row, or None where there are none; data triggers have none. Where its time zone is
+    not known on this machine they cannot be counted, and the row says 0.
     """
     trigger = spec_value(Schedule, here.spec).trigger
     if isinstance(trigger, DatastoreChange) or here.processed_to is None:
         return None
-    calendar = compile_trigger(trigger, here.created_at)
-    first = calendar.next_after(here.processed_to)
-    if first is None or first > now:
-        return None
+    try:
+        calendar = compile_trigger(trigger, here.created_at)
+    except InvalidValue as error:
+        first, count, reason = here.processed_to, 0, f"{reason}; it could not be decided: {error}"
+    else:
+        following = calendar.next_after(here.processed_to)
+        if following is None or following > now:
+            return None
+        first, count = following, calendar.count(here.processed_to, now)
     return Fire(
         schedule_id=here.id,
         occurrence_key=gap_key(here.processed_to, now),
@@ -70,6 +77,6 @@ def passed_over(
         decision=Decision.GAP,
         reason=reason,
         revision=here.revision,
-        count=calendar.count(here.processed_to, now),
+        count=count,
         gate=gate,
     )

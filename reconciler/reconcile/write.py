@@ -8,8 +8,8 @@ from reconciler.live import DisabledBy
 from reconciler.plan.change import Action, Kind
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.arm import arming, first_passed_over, passed_over
-from reconciler.schedule import Datastore, Schedule, Status
-from reconciler.workspace.records import Clockwork
+from reconciler.schedule import Datastore, DatastoreChange, Schedule, Status
+from reconciler.workspace.records import Clockwork, Watching
 
 if TYPE_CHECKING:
     from reconciler.live import RegisteredSchedule
@@ -170,12 +170,16 @@ def rearm(
     after = arming(schedule, here.created_at, now, created=here.initial)
     if not (isinstance(after, Clockwork) and after.initial):
         _record(tx, first_passed_over(here, now, reason))
-    watched = arming(before, here.created_at, now, created=False)
-    if enabled or isinstance(after, Clockwork) or after != watched:
-        tx.arm(here.id, after)
-    else:
+    same = not enabled and isinstance(before.trigger, DatastoreChange)
+    if (
+        same
+        and isinstance(after, Watching)
+        and after == arming(before, here.created_at, now, created=False)
+    ):
         # The same place, looked at by other rules: they hold from now on, not from the next look.
         tx.look_soon(after)
+    else:
+        tx.arm(here.id, after)
 
 
 def _record(tx: RegistryTransaction, gap: Fire | None) -> None:

@@ -126,6 +126,16 @@ def test_a_second_runner_stands_by_and_takes_over(home):
             until(home.finished)
 
 
+def test_a_runner_that_stands_by_can_be_stopped(home):
+    with runner(home.path, home.log) as first:
+        until(lambda: first.said("runner started"))
+        with runner(home.path, home.folder / "second.log") as second:
+            until(lambda: second.said("standing by"))
+            assert second.stop() == 0
+            assert second.said("stopped while standing by")
+        assert first.stop() == 0
+
+
 def test_a_full_disk_means_no_launch_one_alert_and_recovery_by_itself(home):
     home.apply(f"echo started >> {home.folder}/started", due_in=3)
     started = RunnerProcess(home.path, home.log, errors=subprocess.PIPE)

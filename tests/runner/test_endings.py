@@ -79,9 +79,7 @@ def test_after_so_many_failures_in_a_row_the_schedule_is_paused(place, caplog):
     (last,) = [run for run in place.runs() if run.id not in fail_again]
     hold = place.schedule("every-minute").hold
     assert (hold.who, hold.until, hold.catchup) == (RUNNER, None, "skip")
-    assert hold.why == (
-        f"3 runs in a row failed, the last: run {last.id}: step say: exit code 1"
-    )
+    assert hold.why == (f"3 runs in a row failed, the last: run {last.id}: step say: exit code 1")
     (alert,) = place.ledger.alerts(place.schedule("every-minute").id)
     assert alert.alarm == "paused"
     assert alert.text == (

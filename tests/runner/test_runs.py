@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from reconciler.run import AttemptState, Decision, RunState
+from reconciler.run import AttemptState, Decision, Gate, RunState
 from reconciler.schedule import Status
 from tests.site import HELLO, minutely, site
 
@@ -331,6 +331,45 @@ def test_one_degraded_schedule_alerts_once_and_stops_no_other(place, caplog):
     alerts = [record for record in caplog.records if record.levelname == "ERROR"]
     assert len(alerts) == 1
     assert "degraded" in alerts[0].message
+    (alert,) = place.ledger.alerts(broken.id)
+    assert (alert.alarm, alert.text) == ("degraded", alerts[0].message)
+    place.restart()
+    place.forward(60)
+    place.finish()
+    assert len(place.ledger.alerts()) == 1
+    place.apply(c=minutely("broken", description="mended"))
+    place.forward(120)
+    place.finish()
+    assert {fire.decision for fire in place.fires("broken")} >= {Decision.LAUNCH}
+
+
+def test_each_row_says_which_gate_decided(place):
+    place.apply(
+        a=HELLO,
+        b=minutely("plain"),
+        c=minutely("first").replace(", first_run: aligned", ""),
+        d=minutely("late", missed="skip"),
+        e=minutely("one", missed="all", catchup_window="1h"),
+    )
+    place.forward(60)
+    place.finish()
+    assert [fire.gate for fire in place.fires("plain")] == [Gate.DUE]
+    assert [fire.gate for fire in place.fires("first")][-1] is Gate.FIRST
+    place.forward(300)
+    place.finish()
+    assert {fire.gate for fire in place.fires("late")} >= {Gate.DUE, Gate.MISSED}
+    assert {fire.gate for fire in place.fires("one")} >= {Gate.DUE, Gate.OVERLAP}
+
+
+def test_disabled_time_is_one_row_when_a_schedule_is_enabled_again(place):
+    place.apply(a=HELLO, b=minutely())
+    place.apply(b=minutely(status="Disabled"))
+    place.forward(600)
+    place.step()
+    assert place.fires("every-minute") == []
+    place.apply(b=minutely())
+    (gap,) = place.fires("every-minute")
+    assert (gap.decision, gap.gate, gap.count) == (Decision.GAP, Gate.STATUS, 10)
 
 
 def test_steps_beyond_the_runners_limit_wait(tmp_path):

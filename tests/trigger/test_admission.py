@@ -35,9 +35,7 @@ def test_nothing_keeps_a_run_that_is_alone():
     assert admission(RUN, NOW, None, None) is None
 
 
-@pytest.mark.parametrize(
-    ("number", "why"), [(1, "spread by jitter"), (2, "run anew, number 2")]
-)
+@pytest.mark.parametrize(("number", "why"), [(1, "spread by jitter"), (2, "run anew, number 2")])
 def test_a_run_waits_for_its_time(number, why):
     run = replace(RUN, not_before=NOW + MINUTE, number=number)
     waits = admission(run, NOW, ALONE, None)
