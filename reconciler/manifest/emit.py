@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from reconciler.errors import InvalidValue
 from reconciler.fields import duration_text
 from reconciler.manifest.build import builder
+from reconciler.manifest.direct import Detour, direct
 from reconciler.manifest.scalars import ABSENT
 from reconciler.manifest.shape import (
     Choice,
@@ -129,9 +131,11 @@ def from_data(cls: type[T], data: Mapping[str, Any]) -> T:
     Raises:
         InvalidValue: with the path of each fault.
     """
+    declared: Any = cls
+    with suppress(Detour, KeyError, TypeError, ValueError):
+        return direct(declared)(data)  # type: ignore[no-any-return]
     paths: list[Path] = []
     faults: Faults = []
-    declared: Any = cls
     value: T = builder(declared)(_node(data, (), paths), faults)
     if value is ABSENT:
         faults.append((0, 0, f"a {record_of(declared).kind or cls.__name__} must be a mapping"))

@@ -43,7 +43,7 @@ _OFFSET = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d\S*?\s*(?:Z|[+-]\d\d(?::?\d\d
 _BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
-class _Wrong(Exception):
+class _Wrong(ValueError):
     """A scalar of the right type that does not say what it should; carries the message."""
 
 
@@ -61,12 +61,8 @@ def meaning(node: Node) -> Any:  # noqa: ANN401  (a scalar of any type, or None,
 
 def scalar(shape: Leaf | Choice, about: About, key: str, *, many: str = "") -> Build:
     """Compile a scalar of the field ``key``; ``many`` says "each of" where it is one of several."""
-    if isinstance(shape, Leaf):
-        accepted, read = _READERS[shape](about, key)
-        wanted = shape
-    else:
-        accepted, read = _choice(shape, (words_of_list if many else _words)(key, shape))
-        wanted = Leaf.TEXT
+    accepted, read = reading(shape, about, key, many=bool(many))
+    wanted = shape if isinstance(shape, Leaf) else Leaf.TEXT
     label = many + key
 
     def build(node: Node, faults: Faults) -> Any:  # noqa: ANN401
@@ -74,7 +70,7 @@ def scalar(shape: Leaf | Choice, about: About, key: str, *, many: str = "") -> B
             value = meaning(node)
             if type(value) in accepted:
                 return value if read is None else read(value)
-        except (ValueError, _Wrong) as error:
+        except ValueError as error:
             message = str(error) if type(error) is _Wrong else f"{label}: {error}"
             return fault(faults, node, message)
         if value is None:
@@ -86,6 +82,18 @@ def scalar(shape: Leaf | Choice, about: About, key: str, *, many: str = "") -> B
         )
 
     return build
+
+
+def reading(
+    shape: Leaf | Choice, about: About, key: str, *, many: bool = False
+) -> tuple[frozenset[type], Read | None]:
+    """Give the types that a scalar may have, and what reads it from them.
+
+    Reading raises ValueError where the scalar does not say what it should.
+    """
+    if isinstance(shape, Leaf):
+        return _READERS[shape](about, key)
+    return _choice(shape, (words_of_list if many else _words)(key, shape))
 
 
 def fault(faults: Faults, node: Node, message: str) -> Missing:
