@@ -211,7 +211,8 @@ def simulate(
     """
     trigger = subject.schedule.trigger
     assert isinstance(trigger, Recurrence | Cron), "files are not foreseen"  # noqa: S101  (Subject's law)
-    calendar = compile_trigger(trigger, subject.created_at, since=after)
+    since = max(after, subject.created_at) if subject.initial else after
+    calendar = compile_trigger(trigger, subject.created_at, since=since)
     initial = subject.initial and calendar.initial
     replay = _Replay(
         subject=subject,

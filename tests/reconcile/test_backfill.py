@@ -138,7 +138,7 @@ def test_what_makes_no_sense_is_refused_with_numbers_and_the_way_out(place):
         planned(place, "every-minute", hours=240)
     with pytest.raises(Refused, match=r"^5 fires of 'hourly'.*more than 4;"):
         planned(place, most=4)
-    with pytest.raises(Refused, match="for what has passed: .* is after now .* leave --to out"):
+    with pytest.raises(Refused, match=r"for what has passed: .* is after now .* leave --to out"):
         planned(place, end=NOON + 1)
     with pytest.raises(Refused, match="window is empty"):
         planned(place, hours=-1, end=NOON - 120 * MINUTE)
