@@ -478,12 +478,14 @@ class SqlLedger:
             transaction.tell_others()
 
     def _watches(self, *conditions: ColumnElement[bool]) -> list[Watch]:
+        # There are few watches and many schedules: an expression keeps SQLite from beginning with
+        # those.
         query = (
-            select(watches, schedules.c.id)
+            select(watches, cursors.c.schedule_id)
             .join(cursors, cursors.c.watch_id == watches.c.id)
-            .join(schedules, schedules.c.id == cursors.c.schedule_id)
+            .join(schedules, schedules.c.id == cursors.c.schedule_id + "")
             .where(schedules.c.status == Status.ACTIVE.value, *conditions)
-            .order_by(watches.c.id, schedules.c.id)
+            .order_by(watches.c.id, cursors.c.schedule_id)
         )
         found: dict[Any, list[str]] = {}
         with self._database.reading() as connection:
