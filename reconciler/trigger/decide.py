@@ -187,7 +187,7 @@ def _due(one: Decided) -> int:
 def _newest(
     calendar: Calendar, stretches: Sequence[Stretch], limit: int, gate: Gate
 ) -> tuple[list[int], Gap | None]:
-    """Split what is due in ``stretches`` into the newest ``limit`` and the gap before them.
+    """Split what is due in ``stretches``, in order, into the newest ``limit`` and a gap before.
 
     The gap has no reason yet. It is counted and not walked through: after ten years there are
     five million minutes in it.
@@ -195,20 +195,16 @@ def _newest(
     oldest = list(islice(chain(*(_between(calendar, *one) for one in stretches)), limit + 1))
     if len(oldest) <= limit:
         return oldest, None
-    count = sum(calendar.count(*one) for one in stretches) - limit
-    newest: list[int] = []
-    for after, until in reversed(stretches):
-        room = limit - len(newest)
-        if calendar.count(after, until) <= room:
-            newest[:0] = _between(calendar, after, until)
-            continue
-        # The first instant with no more than ``room`` dues after it is due itself.
-        last = after + bisect_left(
-            range(after, until), -room, key=lambda instant: -calendar.count(instant, until)
-        )
-        newest[:0] = _between(calendar, last, until)
-        break
-    return newest, Gap(oldest[0], last, count, "", gate)
+
+    def after(instant: int) -> int:
+        return sum(calendar.count(max(begin, instant), end) for begin, end in stretches)
+
+    begin, end = stretches[0][0], stretches[-1][1]
+    count = after(begin) - limit
+    # The first instant with no more than ``limit`` dues after it is due itself.
+    last = begin + bisect_left(range(begin, end), -limit, key=lambda instant: -after(instant))
+    newest = chain(*(_between(calendar, max(begin, last), end) for begin, end in stretches))
+    return list(newest), Gap(oldest[0], last, count, "", gate)
 
 
 def _held(

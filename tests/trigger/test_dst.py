@@ -209,6 +209,15 @@ def test_a_cut_of_the_search_anywhere_around_a_change_moves_no_second_fire(monke
         assert calendar.count(change - 3 * HOUR, change + 3 * HOUR) == 3
 
 
+def test_counting_may_begin_and_end_between_two_times_that_the_clock_shows_alike():
+    calendar = compile_trigger(daily("01:30", NEW_YORK, chosen(overlap=SECOND)), 0)
+    first, second = at("2026-11-01 05:30"), at("2026-11-01 06:30")
+    assert calendar.count(first - MINUTE, second - 1) == 0
+    assert calendar.count(first + MINUTE, first + 2 * MINUTE) == 0
+    assert calendar.count(first + MINUTE, second) == 1
+    assert calendar.count(first - DAY, second + DAY) == 2
+
+
 # Starts and ends that a clock change touches
 
 
