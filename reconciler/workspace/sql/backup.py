@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import subprocess
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from reconciler.errors import NotFound, Refused, WorkspaceBusy, WorkspaceError
 from reconciler.workspace.address import is_postgres, shown
 from reconciler.workspace.sql import sqlite
 from reconciler.workspace.sql.lock import RunnerLock
-from reconciler.workspace.sql.open import must_be_file, open_database, postgres_driver
+from reconciler.workspace.sql.open import must_be_file, open_database
 from reconciler.workspace.sql.sqlite_database import SqliteDatabase
 from reconciler.workspace.sql.upkeep import SqlUpkeep
 
@@ -149,10 +149,11 @@ def _must_know_less(place: str, backup: SqlUpkeep, clock: Clock, *, overwrite: b
 def _restored_database(
     file: str, url: str, clock: Clock, *, overwrite: bool
 ) -> Iterator[SqlUpkeep]:
-    if postgres_driver().has_workspace(url):
+    with closing(open_database(url, clock)) as database, suppress(NotFound):
+        database.revision()
         if not overwrite:
             raise Refused(f"{shown(url)} holds a workspace: give --yes to go back to the backup")
-        with closing(open_database(url, clock)) as database, database.migrating():
+        with database.migrating():
             pass  # which tells that no runner is at work
     _run(
         "pg_restore",
