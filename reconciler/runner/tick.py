@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -17,36 +16,33 @@ from typing import TYPE_CHECKING
 
 from reconciler.clock import MINUTE
 from reconciler.errors import ReconcilerError
-from reconciler.fields import Scalar
 from reconciler.run import Decision, Fire, Gate, Run, RunState
+from reconciler.runner.arrive import Due, arrivals_of
 from reconciler.runner.held import next_page
 from reconciler.runner.logs import about
 from reconciler.runner.metrics import NOBODY, Metrics
-from reconciler.schedule import DatastoreChange, Deadline, Overlap, Status
-from reconciler.trigger.arrivals import display
+from reconciler.schedule import DatastoreChange, Deadline, Status
 from reconciler.trigger.decide import (
     GRACE,
     Gap,
     Policy,
     Timer,
     data_gap_key,
-    data_key,
     decide,
     due_key,
     gap_key,
     initial_key,
 )
 from reconciler.trigger.jitter import delay
-from reconciler.trigger.overlap import Verdict, choose
+from reconciler.trigger.overlap import choose
 from reconciler.workspace.base import LedgerTransaction
 from reconciler.workspace.records import Alarm, Alert, TimerMove, Unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from reconciler.live import PublishedPipeline, RegisteredSchedule
     from reconciler.runner.book import Book
-    from reconciler.runner.held import Page
     from reconciler.schedule import Schedule
     from reconciler.trigger.calendar import Calendar
     from reconciler.workspace.base import Ledger
@@ -71,20 +67,6 @@ class _Batch:
     cancel: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     alerts: list[Alert] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class _Due:
-    """One occurrence of one schedule that is to be written down."""
-
-    key: str
-    at: int
-    decision: Decision
-    reason: str
-    gate: Gate
-    not_before: int | None = None
-    facts: Mapping[str, Scalar] | None = None
-    parameters: Mapping[str, Scalar] | None = None
 
 
 class Ticker:
@@ -169,12 +151,12 @@ class Ticker:
         self._degraded.pop(here.id, None)
         policy = Policy.of(schedule)
         running, waiting = list(unfinished.running), list(unfinished.waiting)
-        dues: list[_Due] = []
+        dues: list[Due] = []
         if timer.initial:
             verdict = choose(policy.overlap, policy.max_active_runs, running, waiting)
             reason = verdict.reason or "first run on creation"
             gate = Gate.FIRST if verdict.gate is Gate.DUE else verdict.gate
-            dues.append(_Due(initial_key(), timer.processed_to, verdict.decision, reason, gate))
+            dues.append(Due(initial_key(), timer.processed_to, verdict.decision, reason, gate))
             if verdict.decision is Decision.LAUNCH:
                 running.append("of its creation")
         state = Timer(
@@ -182,7 +164,7 @@ class Ticker:
         )
         outcome = decide(state, calendar, policy, batch.now)
         dues += [
-            _Due(
+            Due(
                 due_key(d.due),
                 d.due,
                 d.decision,
@@ -244,7 +226,7 @@ class Ticker:
             page = next_page(batch.tx, arrival, schedule.hold, trigger)
             cursors[schedule.id] = page.cursor
             open_runs = unfinished.get(schedule.id, Unfinished())
-            dues, cancel = _arrival(page, trigger, Policy.of(spec), open_runs, batch.now)
+            dues, cancel = arrivals_of(page, trigger, Policy.of(spec), open_runs, batch.now)
             replaced = open_runs if cancel else Unfinished()
             self._write(batch, schedule, spec, dues, versions, replaced)
             if page.passed is not None:
@@ -294,7 +276,7 @@ class Ticker:
         batch: _Batch,
         here: RegisteredSchedule,
         schedule: Schedule,
-        dues: list[_Due],
+        dues: list[Due],
         versions: Mapping[str, PublishedPipeline],
         replaced: Unfinished,
     ) -> None:
@@ -336,7 +318,7 @@ class Ticker:
         run_id: str,
         here: RegisteredSchedule,
         schedule: Schedule,
-        due: _Due,
+        due: Due,
         version: PublishedPipeline,
         now: int,
     ) -> Run:
@@ -399,56 +381,6 @@ def _pass_over(batch: _Batch, here: RegisteredSchedule, key: str, gap: Gap) -> N
     )
 
 
-def _arrival(
-    page: Page, trigger: DatastoreChange, policy: Policy, unfinished: Unfinished, now: int
-) -> tuple[list[_Due], bool]:
-    """Decide about each change of a page.
-
-    Tells, too, whether the schedule's unfinished runs are to be canceled.
-    """
-    running, waiting = list(unfinished.running), list(unfinished.waiting)
-    cancel = False
-    dues: list[_Due] = []
-    for change in page.changes:
-        key = data_key(change.watch_id, change.seq)
-        if policy.overlap is Overlap.CANCEL_RUNNING and change is not page.changes[-1]:
-            # Nothing is started only to be canceled in the same breath.
-            text = f"skipped: {display(page.changes[-1].file.name)} replaces it"
-            text = f"{text} (overlap: {policy.overlap})"
-            verdict = Verdict(Decision.SKIP, text, gate=Gate.OVERLAP)
-        else:
-            verdict = choose(policy.overlap, policy.max_active_runs, running, waiting)
-            (running if verdict.decision is Decision.LAUNCH else waiting).append(key)
-        cancel |= verdict.cancel
-        path = _data_path(trigger, change.file.name)
-        name = trigger.data_path_parameter_name
-        said = verdict.reason or f"{display(change.file.name)} was {change.change}"
-        dues.append(
-            _Due(
-                key,
-                now,
-                verdict.decision,
-                f"{page.held}; {said}" if page.held else said,
-                Gate.HOLD if page.held and verdict.gate is Gate.DUE else verdict.gate,
-                facts={
-                    "datastore": trigger.datastore,
-                    "path": path.partition("/")[2],
-                    "change": change.change,
-                    "size": change.file.size,
-                    "mtime_ns": change.file.mtime_ns,
-                    "poll": change.poll_seq,
-                },
-                parameters=None if name is None else {name: path},
-            )
-        )
-    return dues, cancel
-
-
 def _run_id(schedule_id: str, key: str) -> str:
     """Derive a run's id from what it is a run of: the same occurrence, the same run."""
     return str(uuid.uuid5(uuid.UUID(schedule_id), key))
-
-
-def _data_path(trigger: DatastoreChange, name: bytes) -> str:
-    parts = (trigger.datastore, trigger.path_on_datastore, name.decode("utf-8", "surrogateescape"))
-    return "/".join(part for part in parts if part)
