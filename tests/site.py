@@ -15,6 +15,7 @@ from reconciler.run import RunState
 from reconciler.runner.admit import Limits
 from reconciler.runner.compose import Composer
 from reconciler.runner.daemon import Daemon
+from reconciler.runner.metrics import NOBODY
 from reconciler.runner.room import Amounts
 from reconciler.runner.secrets import Secrets
 from reconciler.runner.workdir import Workdirs
@@ -43,6 +44,8 @@ trigger: {{recurrence: {{frequency: Minute, interval: 1, first_run: aligned}}}}
 
 
 class Site:
+    metrics = NOBODY
+
     def __init__(
         self,
         folder,
@@ -96,6 +99,7 @@ class Site:
             limits=self.limits,
             drain=0,
             node=self.node,
+            metrics=self.metrics,
         )
 
     def close(self):
