@@ -7,7 +7,7 @@ import os
 import pytest
 
 from tests.postgres import EXPLICIT, Databases, Server
-from tests.workspace.make import Postgres
+from tests.workspace.make import Postgres, Sqlite
 
 
 @pytest.fixture(scope="session")
@@ -19,3 +19,14 @@ def databases():
     made.close()
     if server is not None:
         server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def workspaces(request, tmp_path):
+    """Makes workspaces; each kind of database is one parameter."""
+    if request.param == "sqlite":
+        factory = Sqlite(tmp_path)
+    else:
+        factory = Postgres(request.getfixturevalue("databases"))
+    yield factory
+    factory.close()

@@ -115,7 +115,12 @@ class Databases:
         self._url = url
         self._prepare = prepare
         self._made: list[str] = []
-        self._admin = psycopg.connect(url, autocommit=True)
+        self._admin = psycopg.connect(self._url, autocommit=True)
+
+    def reconnect(self) -> None:
+        """Connect anew, say after a restart of the server."""
+        self._admin.close()
+        self._admin = psycopg.connect(self._url, autocommit=True)
 
     def empty(self) -> str:
         """Make a database without anything in it; give its URL."""

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from reconciler.clock import FixedClock
@@ -5,12 +7,15 @@ from reconciler.errors import ManifestError, NotFound, SourceError, WorkspaceErr
 from reconciler.runner.config import RunnerConfig
 from reconciler.runner.secrets import Secret
 from reconciler.settings import (
+    migrate_workspace,
     open_datastore,
     open_reader,
     open_runner,
     open_source,
     open_workspace,
     read_runner_config,
+    runner_active,
+    shown_url,
     workspace_path,
 )
 
@@ -21,7 +26,9 @@ def test_a_workspace_is_counted_from_a_folder_unless_it_is_absolute(tmp_path):
 
 
 def test_another_kind_of_workspace_is_named_with_the_way_out():
-    with pytest.raises(WorkspaceError, match=r"'mysql:\.\.\.' is not known; write sqlite:PATH"):
+    with pytest.raises(
+        WorkspaceError, match=r"'mysql:\.\.\.' is not known; write sqlite:PATH or p"
+    ):
         workspace_path("mysql://x", ".")
 
 
@@ -50,6 +57,31 @@ def test_a_plan_may_read_a_workspace_that_does_not_exist_and_makes_none(tmp_path
     assert list(tmp_path.iterdir()) == []
     open_workspace("sqlite:ws.db", str(tmp_path), create=True)
     assert open_reader("sqlite:ws.db", str(tmp_path)).live().pipelines == ()
+
+
+def test_a_workspace_may_be_a_postgres_database(databases, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("RECONCILER_HOME", raising=False)
+    url = databases.empty()
+    assert open_reader(url).live().pipelines == ()
+    opened = open_workspace(url, create=True)
+    assert opened.registry.live().schedules == ()
+    assert opened.url == shown_url(url) == url
+    assert Path(opened.folder).parent == tmp_path / ".local" / "share" / "reconciler"
+    assert not runner_active(url)
+    opened.ledger.begin_session(host="h", pid=1)
+    assert runner_active(url)
+    opened.ledger.end_session()
+    assert not runner_active(url)
+    assert len(set(migrate_workspace(url))) == 1
+    monkeypatch.setenv("RECONCILER_HOME", str(tmp_path / "home"))
+    assert open_workspace(url).folder == str(tmp_path / "home")
+    databases.drop(url)
+
+
+def test_a_url_is_shown_whole_and_without_its_password(tmp_path):
+    assert shown_url("sqlite:a.db", str(tmp_path)) == f"sqlite:{tmp_path}/a.db"
+    assert shown_url("postgresql://ann:pw@host/db") == "postgresql://ann@host/db"
 
 
 def test_a_folder_without_a_project_is_no_source(tmp_path):

@@ -11,6 +11,7 @@ import click
 
 from reconciler import settings
 from reconciler.errors import NotFound, SourceError
+from reconciler.workspace.address import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,7 @@ class Address:
     @property
     def shown(self) -> str:
         """The URL without a password: what is printed, recorded and compared."""
-        return settings.shown(self.url)
+        return shown(self.url)
 
     def open(self, *, create: bool = False) -> settings.Workspace:
         """Open it for reading and writing; see :func:`reconciler.settings.open_workspace`."""

@@ -1,4 +1,4 @@
-"""Every workspace adapter goes through the same tests; a new one is one more parameter here."""
+"""Every workspace adapter goes through the same tests."""
 
 from __future__ import annotations
 
@@ -7,24 +7,12 @@ import pytest
 from reconciler.workspace.records import OwnerRecord
 from tests.workspace.make import (
     OWNER,
-    Postgres,
-    Sqlite,
     clockwork,
     declaration,
     pipeline,
     schedule,
     store,
 )
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def workspaces(request, tmp_path):
-    if request.param == "sqlite":
-        factory = Sqlite(tmp_path)
-    else:
-        factory = Postgres(request.getfixturevalue("databases"))
-    yield factory
-    factory.close()
 
 
 @pytest.fixture

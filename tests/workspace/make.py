@@ -125,6 +125,16 @@ class Postgres:
         self.by_hand(f"SELECT pg_terminate_backend({pid})")
         until(lambda: not self.by_hand(f"SELECT 1 FROM pg_stat_activity WHERE pid = {pid}"))
 
+    def cut_all(self) -> None:
+        """End all connections to the database but those of the tests' own, from the server."""
+        mine = self.clock.pid
+        self.by_hand(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname ="
+            f" current_database() AND pid NOT IN (pg_backend_pid(), {mine})"
+        )
+        others = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'reconciler'"
+        until(lambda: not self.by_hand(f"{others} AND datname = current_database()"))
+
     def waiting(self) -> bool:
         """Tell whether somebody waits for a lock."""
         return bool(self.by_hand("SELECT 1 FROM pg_locks WHERE NOT granted"))
@@ -145,8 +155,17 @@ class DatabaseClock:
     """The clock of a database that was prepared for tests; see :class:`FixedClock`."""
 
     def __init__(self, url: str) -> None:
-        self._raw = psycopg.connect(url, autocommit=True)
-        self.close = self._raw.close
+        self._url = url
+        self._raw = psycopg.connect(self._url, autocommit=True)
+        self.pid = self._raw.info.backend_pid
+
+    def reconnect(self) -> None:
+        self._raw.close()
+        self._raw = psycopg.connect(self._url, autocommit=True)
+        self.pid = self._raw.info.backend_pid
+
+    def close(self) -> None:
+        self._raw.close()
 
     @property
     def instant(self) -> int:

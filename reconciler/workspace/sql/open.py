@@ -144,9 +144,12 @@ def open_database(place: str, clock: Clock, *, read_only: bool = False) -> Datab
         )
 
         return PostgresDatabase(place, read_only=read_only)
+    from reconciler.workspace.sql import sqlite  # noqa: PLC0415  (as above)
     from reconciler.workspace.sql.sqlite_database import SqliteDatabase  # noqa: PLC0415  (the same)
 
     must_be_file(place)
+    if not read_only:
+        sqlite.must_be_local(place)
     return SqliteDatabase(place, clock, read_only=read_only)
 
 
@@ -157,5 +160,7 @@ def _create(place: str) -> None:
         create_schema(place)
     elif not Path(place).exists():
         from reconciler.workspace.sql.migrate import create_file  # noqa: PLC0415  (seldom needed)
+        from reconciler.workspace.sql.sqlite import must_be_local  # noqa: PLC0415  (as above)
 
+        must_be_local(place)
         create_file(place)

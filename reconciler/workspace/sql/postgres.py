@@ -6,9 +6,10 @@ from elsewhere (``PGPASSWORD``, ``~/.pgpass``, ``PGSERVICE``) works as it does e
 
 from __future__ import annotations
 
+import os
 import re
 import weakref
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ from reconciler.errors import (
     WorkspaceUnreachable,
 )
 from reconciler.workspace.address import shown
+from reconciler.workspace.sql.at_once import at_once, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -53,6 +55,24 @@ _FULL = ("53100", "53400")
 _UNREACHABLE = ("08", "57P", "25P03")
 
 
+_open: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+def _let_go_in_child() -> None:
+    """Close a forked child's copies: the server must see a killed runner's connections end.
+
+    Nothing may be said to the server, which would end the parent's connection too.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for connection in list(_open):
+        if not connection.closed:
+            os.dup2(nothing, connection.fileno(), inheritable=False)
+    os.close(nothing)
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
+
+
 class PostgresDriver:
     """A :class:`~reconciler.workspace.sql.driver.Driver` on one connection of psycopg."""
 
@@ -69,9 +89,15 @@ class PostgresDriver:
         return self.connection.execute(translated(statement), parameters)
 
     def executemany(self, statement: str, parameters: Iterable[Any], /) -> Cursor:
-        """Run a statement for each set of parameters, without waiting for each answer."""
+        """Run a statement for each set of parameters: for all at once where that can be."""
+        rows = list(parameters)
+        if rows and (whole := at_once(statement)):
+            together, names = whole
+            with suppress(TypeError):  # bytes are not for JSON
+                given = encoded(names, rows)
+                return self.execute(together, (given,))
         cursor = self.connection.cursor()
-        cursor.executemany(translated(statement), parameters)
+        cursor.executemany(translated(statement), rows)
         return cursor
 
 
@@ -125,6 +151,7 @@ def connect(url: str) -> Connection:
         raise WorkspaceError(f"{shown(url)} is not a URL as PostgreSQL knows it") from None
     connection = psycopg.connect(**(_DEFAULTS | asked), autocommit=True)
     connection.execute(_SESSION)
+    _open.add(connection)
     return connection
 
 

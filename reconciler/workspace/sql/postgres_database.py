@@ -16,7 +16,7 @@ import psycopg
 from sqlalchemy import QueuePool, create_engine
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from reconciler.errors import WorkspaceBusy, WorkspaceError
+from reconciler.errors import WorkspaceBusy, WorkspaceError, WorkspaceUnreachable
 from reconciler.workspace.address import shown
 from reconciler.workspace.sql import postgres
 from reconciler.workspace.sql.connection import Database
@@ -103,27 +103,36 @@ class PostgresDatabase(Database):
 
     @contextmanager
     def _begun(self, begin: LiteralString) -> Iterator[tuple[Connection, psycopg.Cursor]]:
-        """Lend a connection that has run ``begin``, a new one where the pool's are all dead."""
+        connection, answer = self._begin(begin)
         try:
-            connection = self._engine.connect()
-        except PoolTimeoutError as error:
-            raise WorkspaceBusy(f"all connections to {self.name} are in use") from error
-        try:
-            try:
-                answer = raw(connection).execute(begin)
-            except psycopg.OperationalError:
-                if not raw(connection).closed:
-                    raw(connection).execute("ROLLBACK")
-                    raise
-                connection.close()
-                self._engine.dispose()
-                connection = self._engine.connect()
-                answer = raw(connection).execute(begin)
             yield connection, answer
         finally:
             if raw(connection).closed:
                 connection.invalidate()
             connection.close()
+
+    def _begin(self, begin: LiteralString) -> tuple[Connection, psycopg.Cursor]:
+        """Lend a connection that has run ``begin``, a new one where the pool's are dead."""
+        try:
+            return self._attempt(begin)
+        except psycopg.OperationalError as error:
+            if not isinstance(self._meaning_of(error), WorkspaceUnreachable):
+                raise
+        # What ended one connection has most likely ended all of them.
+        self._engine.dispose()
+        return self._attempt(begin)
+
+    def _attempt(self, begin: LiteralString) -> tuple[Connection, psycopg.Cursor]:
+        try:
+            connection = self._engine.connect()
+        except PoolTimeoutError as error:
+            raise WorkspaceBusy(f"all connections to {self.name} are in use") from error
+        try:
+            return connection, raw(connection).execute(begin)
+        except BaseException:
+            connection.invalidate()
+            connection.close()
+            raise
 
     def _driver_meaning(self) -> AbstractContextManager[None]:
         return postgres.meaning(self.name)

@@ -57,8 +57,9 @@ _encode = json.JSONEncoder(sort_keys=True).encode
 
 
 def plain(text: str) -> str:
-    """Make a text storable as UTF-8; nearly every text is already."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    """Make a text storable as UTF-8; nearly every text is already. PostgreSQL takes no NUL."""
+    storable = text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    return storable.replace("\0", "\\x00")
 
 
 def owner_columns(owner: Owner | None) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Nothing here imports SQLAlchemy, so that a plan may read without waiting for it.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import weakref
 from contextlib import contextmanager
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 BUSY_SECONDS = 10
+_NETWORK = frozenset(
+    {
+        *("nfs", "nfs4", "cifs", "smb3", "smbfs", "ncpfs", "afs", "coda", "ceph", "lustre", "gfs2"),
+        *("ocfs2", "glusterfs", "beegfs", "gpfs", "orangefs", "fuse.sshfs", "fuse.glusterfs"),
+        *("fuse.ceph", "fuse.s3fs", "fuse.gcsfuse", "fuse.blobfuse", "fuse.blobfuse2"),
+        *("fuse.rclone", "fuse.juicefs", "fuse.goofys", "fuse.mount-s3", "fuse.nfs"),
+    }
+)
 
 
 class ReadOnlyFile:
@@ -85,6 +94,38 @@ def revision(raw: sqlite3.Connection, path: str) -> str:
             raise
         raise WorkspaceError(f"{path} is a database but not a workspace") from error
     return str(row and row[0])
+
+
+def must_be_local(path: str, mounts: str = "/proc/self/mountinfo") -> None:
+    """Refuse to write to a file that several machines may reach: their locks do not hold there.
+
+    ``mounts`` tells what is mounted where, as Linux does; elsewhere nothing is known.
+
+    Raises:
+        WorkspaceError: it lies in a network file system.
+    """
+    try:
+        lines = Path(mounts).read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return
+    place = Path(path).resolve()
+    kind = ""
+    longest = -1
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        # Of two mounts on one place the later one is seen.
+        mounted = Path(_unescaped(before.split()[4]))
+        if len(mounted.parts) >= longest and place.is_relative_to(mounted):
+            longest, kind = len(mounted.parts), after.split()[0]
+    if kind in _NETWORK:
+        raise WorkspaceError(
+            f"{path} lies in a network file system ({kind}), where SQLite's locks do not hold: "
+            "use a local disk, or a workspace on PostgreSQL (postgresql://HOST/DATABASE)"
+        )
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), text)
 
 
 @contextmanager

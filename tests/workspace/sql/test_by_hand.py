@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 
 from reconciler.workspace.records import Applied, Declaration, OwnerRecord
@@ -12,7 +9,6 @@ from tests.workspace.make import (
     GIT,
     NOW,
     OWNER,
-    Sqlite,
     applied,
     clockwork,
     due,
@@ -26,13 +22,6 @@ TOUCHED = {
     "Pipeline": Applied(spec='{"applied":1}'),
     "Datastore": Applied(spec='{"applied":1}'),
 }
-
-
-@pytest.fixture
-def workspaces(tmp_path):
-    factory = Sqlite(tmp_path)
-    yield factory
-    factory.close()
 
 
 @pytest.fixture
@@ -62,11 +51,6 @@ def registry(workspaces):
     return registry
 
 
-def by_hand(workspaces, statement):
-    with closing(sqlite3.connect(workspaces.path)) as raw, raw:
-        return raw.execute(statement).rowcount
-
-
 @pytest.mark.parametrize(
     "statement",
     [
@@ -83,7 +67,7 @@ def by_hand(workspaces, statement):
 def test_an_edit_by_hand_touches_the_object(workspaces, registry, statement):
     table = statement.split()[1]
     name = table.removesuffix("s")
-    assert by_hand(workspaces, statement) == 1
+    assert workspaces.by_hand(statement) == 1
     (touched,) = getattr(registry.live(), table)
     assert (touched.revision, touched.applied) == (2, TOUCHED[name.capitalize()])
     assert registry.glance(OWNER).unsettled == (f"{name}.yml",)
@@ -91,7 +75,7 @@ def test_an_edit_by_hand_touches_the_object(workspaces, registry, statement):
 
 
 def test_a_timer_follows_an_edit_by_hand(workspaces, registry):
-    by_hand(workspaces, "UPDATE schedules SET spec = '{}'")
+    workspaces.by_hand("UPDATE schedules SET spec = '{}'")
     with workspaces.open().ledger.transaction() as write:
         assert [timer.revision for timer in write.due_timers(NOW, 9)] == [2]
 
@@ -105,7 +89,7 @@ def test_a_timer_follows_an_edit_by_hand(workspaces, registry):
     ],
 )
 def test_what_changes_nothing_that_counts_touches_nothing(workspaces, registry, statement):
-    by_hand(workspaces, statement)
+    workspaces.by_hand(statement)
     assert registry.glance(OWNER).unsettled == ()
 
 
@@ -116,8 +100,8 @@ def test_whoever_counts_revisions_is_not_counted_twice(workspaces, registry):
 
 
 def test_a_schedule_deleted_by_hand_is_lost(workspaces, registry):
-    by_hand(workspaces, "DELETE FROM timers")
-    by_hand(workspaces, "DELETE FROM schedules")
+    workspaces.by_hand("DELETE FROM timers")
+    workspaces.by_hand("DELETE FROM schedules")
     seen = registry.glance(OWNER)
     assert (seen.owned, seen.expected, seen.unsettled) == (0, 1, ("schedule.yml",))
     assert [lost.name for lost in registry.live().lost] == ["s"]
@@ -125,12 +109,13 @@ def test_a_schedule_deleted_by_hand_is_lost(workspaces, registry):
 
 @pytest.mark.parametrize("table", ["schedules", "pipelines", "datastores"])
 def test_an_object_made_anew_by_hand_is_touched(workspaces, registry, table):
-    with closing(sqlite3.connect(workspaces.path)) as raw, raw:
-        raw.executescript(
-            f"""CREATE TEMP TABLE copy AS SELECT * FROM {table};
-            UPDATE copy SET declared_revision = NULL;
-            DELETE FROM {table}; INSERT INTO {table} SELECT * FROM copy"""
-        )
+    workspaces.by_hand(
+        "DELETE FROM timers",
+        f"CREATE TEMP TABLE copied AS SELECT * FROM {table}",
+        "UPDATE copied SET declared_revision = NULL",
+        f"DELETE FROM {table}",
+        f"INSERT INTO {table} SELECT * FROM copied",
+    )
     (anew,) = getattr(registry.live(), table)
     name = table.removesuffix("s")
     assert anew.applied == TOUCHED[name.capitalize()]
@@ -156,13 +141,12 @@ def test_a_history_that_was_tampered_with_shows_where(workspaces, registry, stat
         for _ in range(4):
             write.record_apply(applied())
     assert registry.broken_chain() is None
-    by_hand(workspaces, statement)
+    workspaces.by_hand(statement)
     assert registry.broken_chain() == first
 
 
 def test_the_chain_begins_where_older_programs_end(workspaces, registry):
-    by_hand(
-        workspaces,
+    workspaces.by_hand(
         """INSERT INTO applies (owner_project, owner_target, applied_at, summary, plan)
         VALUES ('shop', 'prod', 1, 'old', '{}')""",
     )
@@ -171,5 +155,5 @@ def test_the_chain_begins_where_older_programs_end(workspaces, registry):
         write.record_apply(applied())
     assert registry.broken_chain() is None
     assert registry.apply_record(1).chain == ""
-    by_hand(workspaces, "UPDATE applies SET summary = 'other' WHERE id = 2")
+    workspaces.by_hand("UPDATE applies SET summary = 'other' WHERE id = 2")
     assert registry.broken_chain() == 2

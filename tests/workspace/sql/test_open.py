@@ -9,7 +9,8 @@ import pytest
 
 from reconciler.clock import FixedClock
 from reconciler.errors import NotFound, SchemaMismatch, WorkspaceError
-from reconciler.workspace.sql import open_workspace
+from reconciler.workspace.sql import open_workspace, sqlite
+from reconciler.workspace.sql.sqlite import must_be_local
 from tests.workspace.make import NOW, on_timer
 
 CLOCK = FixedClock(NOW)
@@ -137,3 +138,51 @@ def test_a_workspace_in_a_folder_that_cannot_be_written_is_read(path, monkeypatc
     assert len(reader.registry.live().schedules) == 1
     reader.close()
     assert list(Path(path).parent.iterdir()) == [Path(path)]
+
+
+MOUNTS = """\
+22 27 0:21 / / rw - ext4 /dev/sda rw
+23 27 0:22 / /srv rw,relatime shared:1 - nfs4 server:/srv rw
+24 27 0:23 / /srv/local\\040disk rw - xfs /dev/sdb rw
+25 27 0:24 / /over rw - ext4 /dev/sdc rw
+26 27 0:25 / /over rw - fuse.sshfs host: rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "refused"),
+    [
+        ("/home/w.db", None),
+        ("/srv/w.db", "nfs4"),
+        ("/srv/deep/w.db", "nfs4"),
+        ("/srv/local disk/w.db", None),
+        ("/srvw.db", None),
+        ("/over/w.db", "fuse.sshfs"),
+    ],
+)
+def test_a_network_file_system_is_told_apart(tmp_path, place, refused):
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS)
+    if refused is None:
+        must_be_local(place, str(mounts))
+    else:
+        with pytest.raises(WorkspaceError, match=f"{refused}.*locks do not hold: use a local"):
+            must_be_local(place, str(mounts))
+
+
+def test_what_cannot_be_known_about_mounts_refuses_nothing(tmp_path):
+    must_be_local("/srv/w.db", str(tmp_path / "none"))
+
+
+def test_nothing_is_written_over_the_network(path, monkeypatch):
+    open_workspace(path, CLOCK, create=True).close()
+    mounts = Path("/proc/self/mountinfo").read_text().splitlines()
+    monkeypatch.setattr(
+        sqlite, "_NETWORK", {line.partition(" - ")[2].split()[0] for line in mounts}
+    )
+    for create in (True, False):
+        with pytest.raises(WorkspaceError, match="network file system"):
+            open_workspace(path, CLOCK, create=create)
+    with pytest.raises(WorkspaceError, match="network file system"):
+        open_workspace(f"{path}.new", CLOCK, create=True)
+    open_workspace(path, CLOCK, create=False, read_only=True).close()
