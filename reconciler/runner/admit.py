@@ -95,7 +95,8 @@ class _Desk:
     def running_of(self, schedule_id: str) -> list[str]:
         known = self.running.get(schedule_id)
         if known is None:
-            known = list(self.unfinished.get(schedule_id, Unfinished()).running)
+            found = self.unfinished.get(schedule_id, Unfinished())
+            known = [*found.running, *found.backfills]
             self.running[schedule_id] = known
         return known
 
@@ -145,7 +146,7 @@ class Admitter:
                 ended = end_runs(tx, self._book, ends, now)
             waiting = [run for run in waiting if run.cancel_requested is None]
             desk = self._desk(tx, waiting, now)
-            queue = sorted([*underway.runs, *waiting], key=lambda run: (run.created_at, run.due_at))
+            queue = sorted([*underway.runs, *waiting], key=_turn)
             starts: list[tuple[str, str, int]] = []
             if room.places:
                 self._passed = 0
@@ -307,3 +308,9 @@ class Admitter:
                 run_id=run.id,
             )
             desk.alerts.append(alert)
+
+
+def _turn(run: Run) -> tuple[bool, int, int]:
+    """Order runs by age; those of a backfill that wait come last, however long they have waited."""
+    backfill = run.state is RunState.NOT_STARTED and run.occurrence_key.startswith(Kind.BACKFILL)
+    return backfill, run.created_at, run.due_at

@@ -80,7 +80,7 @@ def admission(
             return found
     if run.pool is not None:
         if pool is None:
-            text = f"pool '{run.pool}' is not defined; `reconciler pool set {run.pool} N` does"
+            text = f"pool '{run.pool}' is not defined; `reconciler pool {run.pool} --slots N` does"
             return Waits(Wait.POOL, f"waits: {text}")
         places, taken = pool
         if taken >= places:

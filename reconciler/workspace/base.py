@@ -381,7 +381,8 @@ class LedgerTransaction(Protocol):
     def waiting_runs(self, now: int, each: int | None = None) -> list[Run]:
         """Claim runs NotStarted whose ``not_before`` has come, oldest first.
 
-        With ``each``: at most so many of each schedule's own, so many of each schedule's by hand,
+        With ``each``: at most so many of each schedule's own, so many of each schedule's by hand
+        and of its backfills,
         and all that are to be canceled. Nobody else can start a run of their schedules before the
         transaction ends; schedules that another runner has claimed are left out.
         """
@@ -478,6 +479,10 @@ class Ledger(Protocol):
 
     def end_session(self) -> None:
         """Give the right back."""
+        ...
+
+    def epoch(self) -> int:
+        """Give the number that each restore of a backup raises; 0 until the first."""
         ...
 
     def use_zones(self, version: str) -> str:

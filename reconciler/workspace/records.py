@@ -234,10 +234,16 @@ class TimerMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unfinished:
-    """A schedule's runs that are not over: ids, Running and NotStarted, the oldest first."""
+    """A schedule's runs that are not over: ids, Running and NotStarted, the oldest first.
+
+    Those of backfills stand apart: a long one must not keep the schedule's own fires from being
+    launched. ``backfills`` are the Running ones, beside which nothing starts that may not; those
+    that wait are left out.
+    """
 
     running: tuple[str, ...] = ()
     waiting: tuple[str, ...] = ()
+    backfills: tuple[str, ...] = ()
 
 
 class WatchState(StrEnum):

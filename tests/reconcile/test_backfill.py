@@ -8,6 +8,7 @@ from reconciler.reconcile import backfill as module
 from reconciler.reconcile.backfill import backfill_runs, plan_backfill, write_backfill
 from reconciler.run import Decision, Gate, RunState
 from reconciler.schedule import Status
+from tests.reconcile.test_explain import LONG, until_running
 from tests.runner.test_data import LANDING, SHOW, on_arrival
 from tests.site import HELLO, minutely
 
@@ -99,6 +100,27 @@ def test_the_runs_take_turns_and_none_is_skipped(place, overlap, most):
         place.daemon.wait(0.05)
     assert [run.state for run in place.runs()] == [RunState.FINISHED] * 5
     assert peak <= most
+
+
+@pytest.mark.parametrize("overlap", ["skip", "queue", "cancel_running"])
+def test_a_backfill_neither_holds_up_its_schedule_nor_runs_beside_it(place, overlap):
+    place.apply(a=LONG, b=HOURLY + f"overlap: {overlap}\n")
+    write_backfill(place.ledger, planned(place, hours=2), "ann")
+    running = until_running(place)
+    place.forward(3_600)
+    place.step()
+    (fire,) = [fire for fire in place.fires("hourly") if fire.occurrence_key.startswith("r:")]
+    assert (fire.decision, fire.reason) == (Decision.LAUNCH, "on time")
+    assert place.ledger.running_runs() == running
+    with place.ledger.transaction() as tx:
+        tx.request_cancel([running[0].id], "enough")
+    for _ in range(1_000):
+        place.step()
+        now = [run.id for run in place.ledger.running_runs()]
+        if now and now != [running[0].id]:
+            break
+        place.daemon.wait(0.05)
+    assert now == [fire.run_id]
 
 
 def test_the_oldest_due_goes_first(place):

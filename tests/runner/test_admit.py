@@ -57,7 +57,7 @@ def test_a_pool_that_is_not_defined_has_no_place_and_is_told_once(place, caplog)
         pass_until(place, lambda: {"Finished"} == set(states(place, "other")))
     assert states(place, "every-minute") == ["NotStarted"]
     (error,) = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert "waits: pool 'one' is not defined; `reconciler pool set one N` does" in error.message
+    assert "waits: pool 'one' is not defined; `reconciler pool one --slots N` does" in error.message
     (alert,) = place.ledger.alerts()
     assert (alert.alarm, alert.run_id) == ("waiting", place.runs("every-minute")[0].id)
     place.restart()

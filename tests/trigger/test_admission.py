@@ -92,5 +92,5 @@ def test_a_run_waits_for_a_place_in_its_pool():
     assert (waits.wait, waits.reason) == (Wait.POOL, "waits: pool 'gpu' is full, 2 of 2 taken")
     waits = admission(run, NOW, ALONE, None)
     assert waits.wait is Wait.POOL
-    assert waits.reason == "waits: pool 'gpu' is not defined; `reconciler pool set gpu N` does"
+    assert waits.reason == "waits: pool 'gpu' is not defined; `reconciler pool gpu --slots N` does"
     assert admission(run, NOW, ALONE, (2, 1)) is None

@@ -65,7 +65,7 @@ _DUE = """
 SELECT timers.schedule_id, revision, next_due, processed_to, initial
 FROM timers LEFT JOIN holds ON holds.schedule_id = timers.schedule_id
 WHERE next_due <= ? AND (holds.schedule_id IS NULL OR holds.until <= ?)
-ORDER BY next_due, timers.schedule_id LIMIT ?
+ORDER BY next_due LIMIT ?
 """
 _MOVE = "UPDATE timers SET next_due = ?, processed_to = ?, initial = FALSE WHERE schedule_id = ?"
 _MOVE_CURSOR = "UPDATE cursors SET cursor = ? WHERE schedule_id = ?"
@@ -80,7 +80,7 @@ SELECT coalesce((
 _NEW_FIRE = _into("fires", rows.FIRE_FIELDS, "ON CONFLICT DO NOTHING")
 _NEW_RUN = _into("runs", rows.RUN_FIELDS, "ON CONFLICT (id) DO NOTHING")
 _OPEN = f"""
-SELECT schedule_id, id, state FROM runs
+SELECT schedule_id, id, state, substr(occurrence_key, 1, 2) = 'b:' FROM runs
 WHERE {UNFINISHED} AND schedule_id IN (SELECT value FROM json_each(?)) ORDER BY seq
 """  # noqa: S608  (a constant)
 _START = """
@@ -107,7 +107,8 @@ SELECT id FROM schedules WHERE id IN (SELECT schedule_id FROM runs WHERE {_WAITS
 _WAITING = f"""
 SELECT {_RUN} FROM runs JOIN (
   SELECT seq AS number_of, row_number() OVER (
-    PARTITION BY schedule_id, occurrence_key LIKE 'm:%' ORDER BY seq) AS place
+    PARTITION BY schedule_id, CASE substr(occurrence_key, 1, 2)
+      WHEN 'm:' THEN 1 WHEN 'b:' THEN 2 ELSE 0 END ORDER BY seq) AS place
   FROM runs WHERE {_WAITS} AND (CAST(:claimed AS TEXT) IS NULL OR schedule_id IS NULL
     OR schedule_id IN (SELECT value FROM json_each(:claimed))
     OR NOT EXISTS (SELECT 1 FROM schedules WHERE schedules.id = schedule_id))
@@ -269,15 +270,20 @@ class SqlLedgerTransaction:
 
     def unfinished(self, schedule_ids: Iterable[str]) -> dict[str, Unfinished]:
         """Count runs that are not over, by schedule; a schedule without any is left out."""
-        found: dict[str, tuple[list[str], list[str]]] = {}
-        for schedule_id, run_id, state in self._raw.execute(
+        found: dict[str, tuple[list[str], list[str], list[str]]] = {}
+        for schedule_id, run_id, state, backfill in self._raw.execute(
             _OPEN, (json.dumps(list(schedule_ids)),)
         ):
-            running, waiting = found.setdefault(schedule_id, ([], []))
-            (running if state == RunState.RUNNING.value else waiting).append(run_id)
+            running, waiting, backfills = found.setdefault(schedule_id, ([], [], []))
+            if state == RunState.RUNNING.value:
+                (backfills if backfill else running).append(run_id)
+            elif not backfill:
+                waiting.append(run_id)
         return {
-            schedule_id: Unfinished(running=tuple(running), waiting=tuple(waiting))
-            for schedule_id, (running, waiting) in found.items()
+            schedule_id: Unfinished(
+                running=tuple(running), waiting=tuple(waiting), backfills=tuple(backfills)
+            )
+            for schedule_id, (running, waiting, backfills) in found.items()
         }
 
     def record_fires(self, fires: Sequence[Fire], runs: Sequence[Run]) -> list[Fire]:
