@@ -106,6 +106,7 @@ WHERE state IN ('NotStarted', 'Running') AND state = 'Running' AND fence <> :fen
     OR (ended_at <= :gone AND NOT EXISTS (
       SELECT 1 FROM sessions AS present
       WHERE present.node = past.node AND present.ended_at IS NULL))))
+  AND EXISTS (SELECT 1 FROM sessions WHERE fence = :fence AND ended_at IS NULL)
 RETURNING id
 """
 _DISOWNED = """
@@ -113,6 +114,7 @@ SELECT run_id, step, number FROM attempts JOIN sessions USING (fence)
 WHERE attempts.node = ? AND attempts.state = 'Unknown' AND attempts.ended_at >= ?
   AND sessions.node <> attempts.node
 """
+_EPOCH = "SELECT value FROM facts WHERE name = 'epoch'"
 _ZONES = "SELECT value FROM facts WHERE name = 'time_zone_data'"
 _SET_ZONES = """
 INSERT INTO facts (name, value) VALUES ('time_zone_data', ?)
@@ -176,6 +178,7 @@ class SqlLedger:
         Runs of this session's own node are taken at once: their programs can be asked. Those of
         another node are taken when its session has been gone for ``patience`` microseconds and no
         session of that node has begun since: then nobody can ask their programs any more.
+        A session that was ended takes nothing.
 
         Raises:
             WorkspaceError: no session was begun.
@@ -224,6 +227,12 @@ class SqlLedger:
                 )
         finally:
             self._right.release()
+
+    def epoch(self) -> int:
+        """Give the number that each restore of a backup raises; 0 until the first."""
+        with self._database.reading() as connection:
+            found = driver(connection).execute(_EPOCH).fetchone()
+            return int(found[0]) if found else 0
 
     def use_zones(self, version: str) -> str:
         """Note which version of the time zone data decides, and give the newest there was.
