@@ -98,6 +98,16 @@ def test_a_runner_whose_successor_began_writes_nothing(workspaces, workspace, ru
     assert runner.run("run-1").state is RunState.NOT_STARTED
 
 
+def test_a_runner_whose_successor_began_takes_nothing_over(workspaces, workspace, runner):
+    a_run(runner)
+    workspaces.take_over()
+    successor = workspaces._opened[-1].ledger
+    with successor.transaction() as write:
+        write.start_runs(["run-1"], NOW)
+    assert runner.take_over(0) == []
+    assert [run.id for run in successor.running_runs()] == ["run-1"]
+
+
 def test_only_a_runner_moves_runs(ledger):
     a_run(ledger)
     for change in (
