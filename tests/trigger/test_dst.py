@@ -1,5 +1,6 @@
 """What a schedule chose for the days when the clock changes is what happens, in every zone."""
 
+from functools import lru_cache
 from itertools import pairwise, product
 
 import pytest
@@ -41,6 +42,15 @@ def on(day, trigger, count=9):
     return [text[11:] for text in found if text.startswith(day)]
 
 
+@lru_cache(1)
+def readings(zone, start, stop):
+    """What the zone's clock shows every minute, as pairs of an instant and a wall."""
+    return [
+        (instant, to_wall(to_datetime(instant).astimezone(zone).replace(tzinfo=None)))
+        for instant in range(start, stop, MINUTE)
+    ]
+
+
 def by_looking(times, zone, dst, span):
     """Find the dues of a span by reading the zone's clock every minute, and nothing else.
 
@@ -48,10 +58,7 @@ def by_looking(times, zone, dst, span):
     """
     after, until = span
     hours, minutes = times
-    clock = [
-        (instant, to_wall(to_datetime(instant).astimezone(zone).replace(tzinfo=None)))
-        for instant in range(after - 26 * HOUR, until + 26 * HOUR, MINUTE)
-    ]
+    clock = readings(zone, after - 26 * HOUR, until + 26 * HOUR)
     shown, dues = {}, set()
     for instant, here in clock:
         shown.setdefault(here, []).append(instant)
