@@ -201,6 +201,7 @@ class Daemon:
     def _rejoin(self) -> None:
         """Begin a new session in the place of one that was lost; nothing of it is remembered."""
         self._ledger.end_session()
+        self._ticker.forget()
         self._launcher.forget()
         self._observer.forget()
         if (

@@ -7,16 +7,17 @@ after it leaves everything; doing it again changes nothing, because an occurrenc
 from __future__ import annotations
 
 import logging
-import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
+from reconciler.bulk import bulk
 from reconciler.clock import MINUTE
 from reconciler.errors import ReconcilerError
-from reconciler.run import Decision, Fire, Gate, Run, RunState
+from reconciler.run import Decision, Fire, Gate, Run, RunState, run_id
 from reconciler.runner.arrive import Due, arrivals_of
 from reconciler.runner.held import next_page
 from reconciler.runner.logs import about
@@ -62,6 +63,7 @@ class _Batch:
 
     now: int
     tx: LedgerTransaction
+    epoch: int
     fires: list[Fire] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     cancel: dict[str, str] = field(default_factory=dict)
@@ -92,9 +94,19 @@ class Ticker:
             if arrivals == 0:
                 return written
 
+    @cached_property
+    def _epoch(self) -> int:
+        # Nobody restores a workspace under a runner's session.
+        return self._ledger.epoch()
+
+    def forget(self) -> None:
+        """Forget what belongs to a session that is over."""
+        self.__dict__.pop("_epoch", None)
+
     def _batch(self, decide_batch: Callable[[_Batch], int]) -> tuple[int, int]:
-        with self._ledger.transaction() as tx:
-            batch = _Batch(self._ledger.now(), tx)
+        epoch = self._epoch
+        with bulk(), self._ledger.transaction() as tx:
+            batch = _Batch(self._ledger.now(), tx, epoch)
             claimed = decide_batch(batch)
             for run_id, reason in batch.cancel.items():
                 tx.request_cancel([run_id], reason)
@@ -292,7 +304,7 @@ class Ticker:
             if launching and (version is None or version.status is not Status.ACTIVE):
                 decision, gate, launching = Decision.SKIP, Gate.STATUS, False
                 reason = f"skipped: pipeline {schedule.pipeline} has no Active version"
-            run_id = _run_id(here.id, due.key) if launching else None
+            run = run_id(here.id, due.key, batch.epoch) if launching else None
             batch.fires.append(
                 Fire(
                     schedule_id=here.id,
@@ -302,20 +314,20 @@ class Ticker:
                     decision=decision,
                     reason=reason,
                     revision=here.revision,
-                    run_id=run_id,
+                    run_id=run,
                     facts=due.facts,
                     gate=gate,
                 )
             )
-            if run_id is not None and version is not None:
-                batch.runs.append(self._run(run_id, here, schedule, due, version, batch.now))
+            if run is not None and version is not None:
+                batch.runs.append(self._run(run, here, schedule, due, version, batch.now))
                 ids = (*replaced.running, *replaced.waiting)
                 text = "a newer fire replaced it (overlap: cancel_running)"
                 batch.cancel |= dict.fromkeys(ids, text)
 
     def _run(  # noqa: PLR0913, PLR0917  (everything a run freezes)
         self,
-        run_id: str,
+        id_: str,
         here: RegisteredSchedule,
         schedule: Schedule,
         due: Due,
@@ -327,7 +339,7 @@ class Ticker:
         own = schedule.continue_on_step_failure
         deadline = schedule.deadline or _NO_DEADLINE
         return Run(
-            id=run_id,
+            id=id_,
             schedule_id=here.id,
             schedule_name=here.name,
             occurrence_key=due.key,
@@ -379,8 +391,3 @@ def _pass_over(batch: _Batch, here: RegisteredSchedule, key: str, gap: Gap) -> N
             gate=gap.gate,
         )
     )
-
-
-def _run_id(schedule_id: str, key: str) -> str:
-    """Derive a run's id from what it is a run of: the same occurrence, the same run."""
-    return str(uuid.uuid5(uuid.UUID(schedule_id), key))

@@ -8,6 +8,7 @@ from reconciler.clock import DAY, HOUR, iso
 from reconciler.reconcile.restore import begin_anew
 from reconciler.run import Decision, Gate, RunState
 from reconciler.workspace.sql.backup import open_upkeep
+from reconciler.workspace.sql.connection import driver
 from tests.site import HELLO, minutely, site
 
 WATCHED = """
@@ -172,3 +173,32 @@ def test_a_schedule_that_is_over_stays_over(place, anew):
     assert anew()[1]["schedules"] == 1
     place.step()
     assert place.fires("late")[0].count == 400 * 24 * 60 + 60
+
+
+def test_the_runs_of_another_epoch_have_other_ids(place, anew):
+    landing = place.folder / "landing"
+    landing.mkdir()
+    place.apply(p=HELLO, s=WATCHED.format(folder=landing))
+    place.poll()
+    (landing / "a").touch()
+    place.forward(61)
+    place.poll()
+    (before,) = place.finish()
+    anew()
+    place.poll()
+    # As if the backup had been taken before the first file came.
+    watch = place.ledger.watches()[0].id
+    with place.workspace._database.writing() as connection:
+        raw = driver(connection)
+        raw.execute("UPDATE watches SET change_seq = 0 WHERE id = ?", (watch,))
+        raw.execute("UPDATE cursors SET cursor = 0 WHERE watch_id = ?", (watch,))
+        raw.execute("DELETE FROM changes")
+        raw.execute("DELETE FROM fires")
+    assert place.ledger.epoch() > 0
+    (landing / "b").touch()
+    place.forward(61)
+    place.poll()
+    after, _ = place.finish()
+    assert after.occurrence_key == before.occurrence_key
+    assert after.id != before.id
+    assert place.log(after, "say") == "hello\n"

@@ -33,7 +33,7 @@ from reconciler.workspace.sql.tables import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Connection
 
     from reconciler.run import Attempt, Run
     from reconciler.workspace.records import Alert, FileFacts, Poll, RegisteredDatastore
@@ -96,8 +96,9 @@ LIMIT 1
 _END_OTHERS = """
 WITH others AS MATERIALIZED (
   SELECT fence FROM sessions WHERE ended_at IS NULL AND fence <> :fence
-)
-UPDATE sessions SET ended_at = :now WHERE fence IN (SELECT fence FROM others) AND {gone}
+),
+lost AS MATERIALIZED (SELECT fence FROM others WHERE {gone})
+UPDATE sessions SET ended_at = :now WHERE fence IN (SELECT fence FROM lost)
 """
 _TAKE_OVER = """
 UPDATE runs SET fence = :fence
@@ -181,6 +182,7 @@ class SqlLedger:
         A session that was ended takes nothing.
 
         Raises:
+            SessionLost: another runner has taken over from this one.
             WorkspaceError: no session was begun.
         """
         session = self._session
@@ -192,6 +194,7 @@ class SqlLedger:
                 return []
         now = self.now()
         with self._database.writing() as connection:
+            self._check(connection, session)
             raw = driver(connection)
             raw.execute(_END_OTHERS.format(gone=self._database.dialect.gone), asked | {"now": now})
             taken = raw.execute(_TAKE_OVER, asked | {"gone": now - patience})
@@ -271,11 +274,14 @@ class SqlLedger:
                 self._experiments,
             )
             if session is not None:
-                found = driver(connection).execute(self._database.dialect.alive, (session.fence,))
-                if self._right.lost or found.fetchone() is None:
-                    raise SessionLost("another runner has taken over; this one may not write")
+                self._check(connection, session)
             yield transaction
         self._experiments |= transaction.new_experiments
+
+    def _check(self, connection: Connection, session: Session) -> None:
+        found = driver(connection).execute(self._database.dialect.alive, (session.fence,))
+        if self._right.lost or found.fetchone() is None:
+            raise SessionLost("another runner has taken over; this one may not write")
 
     def next_wake(self) -> int | None:
         """The earliest next_due, hold end, next_poll or future not_before; None without any."""
