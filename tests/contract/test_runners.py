@@ -104,7 +104,8 @@ def test_a_runner_whose_successor_began_takes_nothing_over(workspaces, workspace
     successor = workspaces._opened[-1].ledger
     with successor.transaction() as write:
         write.start_runs(["run-1"], NOW)
-    assert runner.take_over(0) == []
+    with pytest.raises(WorkspaceError, match="taken over"):
+        runner.take_over(0)
     assert [run.id for run in successor.running_runs()] == ["run-1"]
 
 
