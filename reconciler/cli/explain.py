@@ -94,8 +94,9 @@ def _say(found: Explanation) -> None:
     if found.gates:
         click.echo("")
     for one in found.gates:
-        passage = click.style(f"{one.passage.value:<11}", fg=_COLOURS[one.passage])
-        click.echo(f"  {one.gate:<9}{passage}  {clean(one.text)}".rstrip())
+        word = click.style(one.passage.value, fg=_COLOURS[one.passage])
+        room = " " * (13 - len(one.passage.value)) if one.text else ""
+        click.echo(f"  {one.gate:<9}{word}{room}{clean(one.text)}")
     for note in found.notes:
         click.echo(f"  note: {clean(note)}")
     tries = [
@@ -123,12 +124,12 @@ def _say(found: Explanation) -> None:
     _section("Last looks", ("AT", "LISTED", "CHANGED", "NOTE"), polls)
     around = [
         f"{word} {local(instant, found.zone)}"
-        for word, instant in (("before", found.before), ("after", found.after))
+        for word, instant in (("before it", found.before), ("after it", found.after))
         if instant is not None
     ]
     if around:
         click.echo("")
-        click.echo(f"Due {', '.join(around)}.")
+        click.echo(f"Due {' and '.join(around)}.")
 
 
 def _section(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

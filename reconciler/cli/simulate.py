@@ -19,8 +19,10 @@ from reconciler.live import Live
 from reconciler.reconcile.operate import find_schedule
 from reconciler.reconcile.read import load_target, read_project
 from reconciler.reconcile.replay import declared_subjects, durations, live_subjects, replay
-from reconciler.schedule import Status
+from reconciler.run import Kind
+from reconciler.schedule import DatastoreChange, Status
 from reconciler.trigger.decide import held_by
+from reconciler.trigger.describe import clock_change
 
 if TYPE_CHECKING:
     from reconciler.reconcile.replay import Replayed
@@ -96,13 +98,16 @@ def command(  # noqa: PLR0913  (its options)
     result = replay(found, start=first, end=last, down=down, limit=limit)
     if name is not None and result.left_out:
         raise ReconcilerError(f"schedule '{name}' cannot be replayed: {result.left_out[name]}")
+    notes = _notes(result, found, first)
     facts = {
         "from": iso(first),
         "to": iso(last),
         "of": origin,
         "schedules": len(found),
         "down": [{"from": iso(begin), "to": iso(over)} for begin, over in down],
-        "fires": [_data(row) for row in result.rows],
+        "fires": [
+            _data(row) | {"note": note} for row, note in zip(result.rows, notes, strict=True)
+        ],
         "totals": result.totals,
         "truncated": result.more,
         "left_out": result.left_out,
@@ -110,7 +115,7 @@ def command(  # noqa: PLR0913  (its options)
     if as_json:
         document(facts)
     else:
-        _say(result, found, origin, zone)
+        _say(result, notes, found, origin, zone)
 
 
 def _subjects(
@@ -187,7 +192,22 @@ def _data(row: Simulated) -> dict[str, Any]:
     return facts | {name: facts[name] and iso(facts[name]) for name in _INSTANTS}
 
 
-def _say(result: Replayed, found: list[Subject], origin: str, zone: str) -> None:
+def _notes(result: Replayed, found: list[Subject], start: int) -> list[str]:
+    """Say for each row what a clock change did to its time; mostly nothing."""
+    subjects = {one.id: one for one in found}
+    notes = []
+    for row in result.rows:
+        subject = subjects[row.schedule_id]
+        trigger = subject.schedule.trigger
+        moved = ""
+        if row.key.startswith(Kind.RECURRENCE) and not isinstance(trigger, DatastoreChange):
+            born = start if subject.initial else subject.created_at
+            moved = clock_change(trigger, born, row.due)
+        notes.append(moved)
+    return notes
+
+
+def _say(result: Replayed, notes: list[str], found: list[Subject], origin: str, zone: str) -> None:
     single = len(found) == 1
     if single:
         (one,) = found
@@ -195,6 +215,8 @@ def _say(result: Replayed, found: list[Subject], origin: str, zone: str) -> None
             duration_text(timedelta(seconds=one.duration // SECOND)) if one.duration else "no time"
         )
         click.echo(f"{one.schedule.name} as in the {origin}; a run takes {span}")
+        if one.schedule.status is Status.DISABLED:
+            click.echo("  it is Disabled; this is what it would do")
         hold = one.hold
         if hold is not None:
             click.echo(f"  {held_by(hold)}, since {utc(hold.since)}")
@@ -207,9 +229,9 @@ def _say(result: Replayed, found: list[Subject], origin: str, zone: str) -> None
             str(row.count) if row.count > 1 else "",
             utc(row.starts_at),
             utc(row.ends_at) + (" canceled" if row.canceled else ""),
-            row.reason,
+            f"{row.reason} ({note})" if note else row.reason,
         )
-        for row in result.rows
+        for row, note in zip(result.rows, notes, strict=True)
     ]
     head = ("DUE", "DECISION", "GATE", "COUNT", "STARTS", "ENDS", "REASON")
     table(head if single else ("SCHEDULE", *head), rows, "Nothing is decided in that window.")

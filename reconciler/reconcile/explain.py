@@ -16,11 +16,11 @@ from reconciler.errors import InvalidValue, NotFound
 from reconciler.fields import duration_text
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.answer import Explanation, Passage, Passed, Waiting
+from reconciler.reconcile.line import Line
 from reconciler.run import Decision, Gate, RunState
-from reconciler.schedule import DatastoreChange, Overlap, Schedule, Status
-from reconciler.trigger.admission import Others, admission
+from reconciler.schedule import DatastoreChange, Schedule, Status
 from reconciler.trigger.compile import compile_trigger
-from reconciler.trigger.decide import Policy, held_by
+from reconciler.trigger.decide import held_by
 from reconciler.trigger.describe import clock_change, describe
 from reconciler.trigger.zones import resolve
 
@@ -70,6 +70,7 @@ class _Teller:
         self.ledger, self.here, self.now = ledger, here, now
         self.schedule = spec_value(Schedule, here.spec)
         self.trigger = self.schedule.trigger
+        self.line = Line(ledger, here, self.schedule, now)
         self.by_data = isinstance(self.trigger, DatastoreChange)
         self.zone = "UTC" if isinstance(self.trigger, DatastoreChange) else self.trigger.time_zone
         self.broken = ""
@@ -178,7 +179,7 @@ class _Teller:
             what += f" ({fire.reason})"
         tries = "" if len(runs) == 1 else f", at try {len(runs)}"
         if last.state is RunState.NOT_STARTED:
-            return f"It has not started yet: {what}{tries}, {self._waits(last)}."
+            return f"It has not started yet: {what}{tries}, {self.line.waits(last)}."
         over = f"{last.state} at {self._clock(last.ended_at or self.now)}"
         why = f", {last.reason}" if last.reason else ""
         if last.started_at is None:
@@ -224,7 +225,7 @@ class _Teller:
             return Passed(START, Passage.NOT_REACHED)
         run = runs[-1]
         if run.started_at is None:
-            text = self._waits(run) if not run.state.over else run.reason
+            text = self.line.waits(run) if not run.state.over else run.reason
             return Passed(START, Passage.DECIDED, text)
         late = duration_text(timedelta(seconds=max(0, run.started_at - run.due_at) // SECOND))
         return Passed(START, Passage.PASSED, f"started {late} after it was due")
@@ -314,11 +315,8 @@ class _Teller:
         if due is None and self.calendar is not None and self.here.status is Status.DISABLED:
             due = self.calendar.next_after(self.now)
         gates, stopped = self._now(due)
-        states = (RunState.NOT_STARTED, RunState.RUNNING)
-        unfinished = self.ledger.runs(schedule_id=self.here.id, states=states, limit=1_000)
-        unfinished.reverse()
-        waiting = [run for run in unfinished if run.state is RunState.NOT_STARTED]
-        running = [run for run in unfinished if run.state is RunState.RUNNING]
+        waiting = [run for run in self.line.unfinished if run.state is RunState.NOT_STARTED]
+        running = [run for run in self.line.unfinished if run.state is RunState.RUNNING]
         if stopped:
             answer = f"It does not fire now: {stopped}."
         elif self.by_data:
@@ -331,14 +329,14 @@ class _Teller:
             answer = f"Nothing stands in its way: it is due next at {self._clock(due)}."
         if waiting:
             many = "1 run waits" if len(waiting) == 1 else f"{len(waiting)} runs wait"
-            answer += f" {many}; the oldest {self._waits(waiting[0])}."
+            answer += f" {many}; the first {self.line.waits(waiting[0])}."
         return self._explanation(
             None,
             due,
             answer,
             gates=gates,
             alerts=tuple(self.ledger.alerts(self.here.id, FEW)),
-            waiting=tuple(Waiting(run, self._waits(run)) for run in waiting[:FEW]),
+            waiting=tuple(Waiting(run, self.line.waits(run)) for run in waiting[:FEW]),
             running=tuple(running[:FEW]),
         )
 
@@ -357,7 +355,7 @@ class _Teller:
         texts = {
             WINDOW: describe(self.trigger),
             CLOCK: "" if due is None else self._change(due),
-            Gate.OVERLAP: self._open(),
+            Gate.OVERLAP: self.line.ahead_of_next(),
         }
         lines = []
         for gate in ORDER[:-1]:
@@ -370,33 +368,6 @@ class _Teller:
                 passage = Passage.DECIDED if moved else Passage.PASSED
                 lines.append(Passed(gate, passage, texts.get(gate, "")))
         return tuple(lines), next(iter(found.values()), "")
-
-    def _open(self) -> str:
-        """Say how the runs that are not over would count for the next fire."""
-        policy = Policy.of(self.schedule)
-        states = (RunState.NOT_STARTED, RunState.RUNNING)
-        count = len(self.ledger.runs(schedule_id=self.here.id, states=states, limit=1_000))
-        limit = policy.max_active_runs if policy.overlap is Overlap.ALLOW else 1
-        if count < limit:
-            return ""
-        many = "1 run is" if count == 1 else f"{count} runs are"
-        return f"{many} not over now; a fire now would meet overlap: {policy.overlap}"
-
-    def _waits(self, run: Run) -> str:
-        """Say what a run waits for, as the runner asks it."""
-        if run.cancel_requested is not None:
-            return f"is to be stopped: {run.cancel_requested}"
-        running = self.ledger.runs(schedule_id=self.here.id, states=[RunState.RUNNING], limit=1_000)
-        others = Others(
-            policy=Policy.of(self.schedule),
-            hold=self.here.hold,
-            running=[other.id for other in reversed(running)],
-        )
-        pools = {pool.name: (pool.slots, pool.used) for pool in self.ledger.pools()}
-        waits = admission(run, self.now, others, pools.get(run.pool or ""))
-        if waits is not None:
-            return waits.reason
-        return "waits for a runner with room for its steps, or for older runs to start"
 
     # All -------------------------------------------------------------------------------------
 

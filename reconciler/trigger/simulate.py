@@ -51,6 +51,7 @@ class Simulated:
     fire replaced it.
     """
 
+    schedule_id: str
     name: str
     key: str
     due: int
@@ -143,6 +144,7 @@ class _Replay:
     ) -> None:
         fires = decision in {Decision.LAUNCH, Decision.QUEUE}
         value = Simulated(
+            schedule_id=self.subject.id,
             name=self.subject.schedule.name,
             key=key,
             due=due,

@@ -326,7 +326,7 @@ def test_what_is_queued_behind_the_limit_says_for_what_it_waits(place):
     assert found.answer.startswith("It has not started yet: the fire of 2026-03-02 12:02 UTC was")
     present = ask_about(place)
     assert [one.reason for one in present.waiting] == [decided[1][1]]
-    assert "1 run waits; the oldest waits: 1 runs are under way" in present.answer
+    assert "1 run waits; the first waits: 1 runs are under way" in present.answer
 
 
 def test_a_full_pool_keeps_a_run_waiting(place):
@@ -351,7 +351,7 @@ def test_a_run_that_nothing_keeps_waits_for_room(place):
     place.forward(60)
     place.daemon._ticker.tick()
     assert decider(ask_about(place, "2026-03-02T12:01")) == (
-        "start", "waits for a runner with room for its steps, or for older runs to start",
+        "start", "waits for a runner with room for its steps",
     )  # fmt: skip
 
 

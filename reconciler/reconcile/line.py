@@ -1,0 +1,75 @@
+"""The line that a schedule's unfinished runs stand in, and what each of them waits for."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from reconciler.run import Kind, RunState
+from reconciler.schedule import Overlap
+from reconciler.trigger.admission import Others, admission
+from reconciler.trigger.decide import Policy
+
+if TYPE_CHECKING:
+    from reconciler.live import RegisteredSchedule
+    from reconciler.run import Run
+    from reconciler.schedule import Schedule
+    from reconciler.workspace.base import Ledger
+
+# Unfinished runs that are looked at to tell what each waits for.
+MANY = 10_000
+_ROOM = "waits for a runner with room for its steps"
+
+
+class Line:
+    """Reads a schedule's unfinished runs once, and only when it is asked about them."""
+
+    def __init__(
+        self, ledger: Ledger, here: RegisteredSchedule, schedule: Schedule, now: int
+    ) -> None:
+        self.ledger, self.schedule, self.now = ledger, schedule, now
+        self.id, self.hold = here.id, here.hold
+
+    def ahead_of_next(self) -> str:
+        """Say how the runs that are not over would count for the next fire."""
+        policy = Policy.of(self.schedule)
+        count = sum(not run.occurrence_key.startswith(Kind.BACKFILL) for run in self.unfinished)
+        limit = policy.max_active_runs if policy.overlap is Overlap.ALLOW else 1
+        if count < limit:
+            return ""
+        many = "1 run is" if count == 1 else f"{count} runs are"
+        return f"{many} not over now; a fire now would meet overlap: {policy.overlap}"
+
+    @cached_property
+    def unfinished(self) -> list[Run]:
+        """The schedule's runs that are not over, in the order in which they have their turns."""
+        states = (RunState.NOT_STARTED, RunState.RUNNING)
+        found = self.ledger.runs(schedule_id=self.id, states=states, limit=MANY)
+
+        def turn(run: Run) -> tuple[bool, int, int]:
+            return run.occurrence_key.startswith(Kind.BACKFILL), run.created_at, run.due_at
+
+        return sorted(found, key=turn)
+
+    @cached_property
+    def reasons(self) -> dict[str, str]:
+        """What each waiting run waits for, by its id, as the runner asks it."""
+        policy, hold = Policy.of(self.schedule), self.hold
+        pools = {pool.name: (pool.slots, pool.used) for pool in self.ledger.pools()}
+        running = [run.id for run in self.unfinished if run.state is RunState.RUNNING]
+        found, ahead = {}, None
+        for run in self.unfinished:
+            if run.state is RunState.RUNNING:
+                continue
+            others = Others(policy=policy, hold=hold, running=running, ahead=ahead)
+            waits = admission(run, self.now, others, pools.get(run.pool or ""))
+            found[run.id] = _ROOM if waits is None else waits.reason
+            if waits is None and not run.occurrence_key.startswith(Kind.MANUAL):
+                ahead = ahead or run.id
+        return found
+
+    def waits(self, run: Run) -> str:
+        """Say what a run that has not started waits for."""
+        if run.cancel_requested is not None:
+            return f"is to be stopped: {run.cancel_requested}"
+        return self.reasons.get(run.id, _ROOM)
