@@ -1,4 +1,4 @@
-"""A workspace in an SQL database: SQLite now, in tables that PostgreSQL can hold too.
+"""A workspace in an SQL database: a file of SQLite's, or PostgreSQL, in the same tables.
 
 The law here: whatever belongs together is one transaction; what a writer read still holds when it
 commits; no state of a run moves but under the newest runner's fence. SQLAlchemy is imported here

@@ -33,8 +33,8 @@ SQLITE = Dialect(
     # Nobody else can begin a session before this transaction ends.
     alive="""SELECT 1 FROM sessions WHERE fence = ? AND ended_at IS NULL
     AND fence = (SELECT max(fence) FROM sessions)""",
-    # Whoever came last holds the lock, and is alone.
-    gone=":fence = (SELECT max(fence) FROM sessions)",
+    # Whoever may write holds the lock, and is alone.
+    gone="TRUE",
     notify=None,
 )
 POSTGRES = Dialect(

@@ -107,7 +107,6 @@ WHERE state IN ('NotStarted', 'Running') AND state = 'Running' AND fence <> :fen
     OR (ended_at <= :gone AND NOT EXISTS (
       SELECT 1 FROM sessions AS present
       WHERE present.node = past.node AND present.ended_at IS NULL))))
-  AND EXISTS (SELECT 1 FROM sessions WHERE fence = :fence AND ended_at IS NULL)
 RETURNING id
 """
 _DISOWNED = """
@@ -182,7 +181,6 @@ class SqlLedger:
         A session that was ended takes nothing.
 
         Raises:
-            SessionLost: another runner has taken over from this one.
             WorkspaceError: no session was begun.
         """
         session = self._session
@@ -194,7 +192,8 @@ class SqlLedger:
                 return []
         now = self.now()
         with self._database.writing() as connection:
-            self._check(connection, session)
+            if not self._may_write(connection, session):
+                return []
             raw = driver(connection)
             raw.execute(_END_OTHERS.format(gone=self._database.dialect.gone), asked | {"now": now})
             taken = raw.execute(_TAKE_OVER, asked | {"gone": now - patience})
@@ -273,15 +272,15 @@ class SqlLedger:
                 session,
                 self._experiments,
             )
-            if session is not None:
-                self._check(connection, session)
+            if session is not None and not self._may_write(connection, session):
+                raise SessionLost("another runner has taken over; this one may not write")
             yield transaction
         self._experiments |= transaction.new_experiments
 
-    def _check(self, connection: Connection, session: Session) -> None:
+    def _may_write(self, connection: Connection, session: Session) -> bool:
+        """Tell whether a session has not been ended, nor is before this transaction ends."""
         found = driver(connection).execute(self._database.dialect.alive, (session.fence,))
-        if self._right.lost or found.fetchone() is None:
-            raise SessionLost("another runner has taken over; this one may not write")
+        return not self._right.lost and found.fetchone() is not None
 
     def next_wake(self) -> int | None:
         """The earliest next_due, hold end, next_poll or future not_before; None without any."""

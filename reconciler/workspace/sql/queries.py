@@ -1,7 +1,7 @@
 """What a plan reads, as plain SQL: one statement each, and none of them needs SQLAlchemy.
 
-The statements keep to what PostgreSQL has too, but for ``json_each``: it opens a list that is one
-parameter, and the list in ``declarations.datastores``. Every object comes as one row
+The statements are one text for all kinds of SQL (see ``driver``). ``json_each`` opens a list that
+is one parameter, and the list in ``declarations.datastores``. Every object comes as one row
 of ``_LAYOUT``, so that one statement reads them all in one consistent moment. Nothing of a
 declaration is transferred but for objects that were touched.
 """
