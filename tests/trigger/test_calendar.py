@@ -13,7 +13,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from reconciler.clock import DAY, HOUR, MINUTE, to_datetime, to_instant
-from reconciler.schedule import Cron, Dst, Frequency, Recurrence, WallGap, WallOverlap, WeekDay
+from reconciler.schedule import Cron, Dst, Frequency, Recurrence, WeekDay
 from reconciler.trigger.calendar import HORIZON
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.zones import first_instant, offsets, resolve, to_wall
