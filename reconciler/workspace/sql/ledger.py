@@ -178,9 +178,9 @@ class SqlLedger:
         Runs of this session's own node are taken at once: their programs can be asked. Those of
         another node are taken when its session has been gone for ``patience`` microseconds and no
         session of that node has begun since: then nobody can ask their programs any more.
-        A session that was ended takes nothing.
 
         Raises:
+            SessionLost: another runner has ended this session.
             WorkspaceError: no session was begun.
         """
         session = self._session
@@ -192,8 +192,7 @@ class SqlLedger:
                 return []
         now = self.now()
         with self._database.writing() as connection:
-            if not self._may_write(connection, session):
-                return []
+            self._must_live(connection, session)
             raw = driver(connection)
             raw.execute(_END_OTHERS.format(gone=self._database.dialect.gone), asked | {"now": now})
             taken = raw.execute(_TAKE_OVER, asked | {"gone": now - patience})
@@ -272,15 +271,16 @@ class SqlLedger:
                 session,
                 self._experiments,
             )
-            if session is not None and not self._may_write(connection, session):
-                raise SessionLost("another runner has taken over; this one may not write")
+            if session is not None:
+                self._must_live(connection, session)
             yield transaction
         self._experiments |= transaction.new_experiments
 
-    def _may_write(self, connection: Connection, session: Session) -> bool:
-        """Tell whether a session has not been ended, nor is before this transaction ends."""
+    def _must_live(self, connection: Connection, session: Session) -> None:
+        """Refuse a session that was ended; another one cannot be before this transaction ends."""
         found = driver(connection).execute(self._database.dialect.alive, (session.fence,))
-        return not self._right.lost and found.fetchone() is not None
+        if self._right.lost or found.fetchone() is None:
+            raise SessionLost("another runner has taken over; this one may not write")
 
     def next_wake(self) -> int | None:
         """The earliest next_due, hold end, next_poll or future not_before; None without any."""
