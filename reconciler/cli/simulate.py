@@ -115,7 +115,7 @@ def command(  # noqa: PLR0913  (its options)
     if as_json:
         document(facts)
     else:
-        _say(result, notes, found, origin, zone)
+        _say(result, notes, None if everything else found[0], origin, zone)
 
 
 def _subjects(
@@ -207,10 +207,8 @@ def _notes(result: Replayed, found: list[Subject], start: int) -> list[str]:
     return notes
 
 
-def _say(result: Replayed, notes: list[str], found: list[Subject], origin: str, zone: str) -> None:
-    single = len(found) == 1
-    if single:
-        (one,) = found
+def _say(result: Replayed, notes: list[str], one: Subject | None, origin: str, zone: str) -> None:
+    if one is not None:
         span = (
             duration_text(timedelta(seconds=one.duration // SECOND)) if one.duration else "no time"
         )
@@ -222,7 +220,7 @@ def _say(result: Replayed, notes: list[str], found: list[Subject], origin: str, 
             click.echo(f"  {held_by(hold)}, since {utc(hold.since)}")
     rows = [
         (
-            *(() if single else (row.name,)),
+            *(() if one is not None else (row.name,)),
             local(row.due, zone),
             row.decision.value,
             row.gate.value,
@@ -234,7 +232,9 @@ def _say(result: Replayed, notes: list[str], found: list[Subject], origin: str, 
         for row, note in zip(result.rows, notes, strict=True)
     ]
     head = ("DUE", "DECISION", "GATE", "COUNT", "STARTS", "ENDS", "REASON")
-    table(head if single else ("SCHEDULE", *head), rows, "Nothing is decided in that window.")
+    table(
+        head if one is not None else ("SCHEDULE", *head), rows, "Nothing is decided in that window."
+    )
     totals = ", ".join(f"{count} {decision}" for decision, count in result.totals.items())
     if totals:
         click.echo(f"Total: {totals}.")
