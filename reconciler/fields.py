@@ -13,6 +13,7 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ _UNITS = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_0
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?", re.ASCII)
 
 
+@lru_cache(maxsize=1_024)
 def parse_duration(text: str) -> timedelta:
     """Read ``90s``, ``1h30m``, ``2d`` or ``250ms``; units descend and each stands once.
 

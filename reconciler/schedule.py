@@ -221,7 +221,8 @@ class Recurrence:
         """Bring lists into their one order and refuse what contradicts itself."""
         object.__setattr__(self, "hours", tuple(sorted(self.hours)))
         object.__setattr__(self, "minutes", tuple(sorted(self.minutes)))
-        object.__setattr__(self, "week_days", tuple(d for d in WeekDay if d in self.week_days))
+        week_days = self.week_days and tuple(day for day in WeekDay if day in self.week_days)
+        object.__setattr__(self, "week_days", week_days)
         object.__setattr__(self, "month_days", tuple(sorted(self.month_days, key=_last_is_32)))
         faults = tuple(self._faults())
         if faults:

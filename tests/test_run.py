@@ -1,3 +1,4 @@
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -186,5 +187,7 @@ def test_only_final_states_are_over():
 def test_the_same_occurrence_is_the_same_run_until_a_restore():
     schedule = "6b1f7b0e-3c5e-4c1f-9c7e-0d3b6a0f1a11"
     assert run_id(schedule, "r:1") == run_id(schedule, "r:1", 0)
+    for key in ("r:1", "i:", "m:ü"):
+        assert run_id(schedule, key) == str(uuid.uuid5(uuid.UUID(schedule), key))
     assert len({run_id(schedule, "r:1", epoch) for epoch in (0, 1, 2)}) == 3
     assert run_id(schedule, "r:1") != run_id(schedule, "r:2")

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from reconciler.manifest.shape import Shape
 
 Read = Callable[[Any], Any]
+Part = tuple[frozenset[type], Read | None]
+
+_MAPPING = frozenset({dict})
+_LIST = frozenset({list})
 
 
 class Detour(Exception):
@@ -32,58 +36,65 @@ def direct(cls: type) -> Read:
 
     It raises Detour, KeyError, TypeError or ValueError where it cannot.
     """
-    return _record(record_of(cls))
+    read = _record(record_of(cls))
+
+    def whole(data: Any) -> Any:  # noqa: ANN401
+        if type(data) is not dict:
+            raise Detour
+        return read(data)
+
+    return whole
 
 
-def _value(shape: Shape, about: About, key: str) -> Read:
+def _part(shape: Shape, about: About, key: str) -> Part:
+    """Give the types that the plain data may have, and what reads it; None for what stays."""
     match shape:
         case Record():
-            return _record(shape)
+            return _MAPPING, _record(shape)
         case OneOf(records):
-            return _one_of({tag: _record(record) for tag, record in records.items()})
+            return _MAPPING, _one_of({tag: _record(record) for tag, record in records.items()})
         case ListOf(item):
-            return _list(_value(item, replace(about, non_empty=False), key), about)
+            return _LIST, _list(_part(item, replace(about, non_empty=False), key), about)
         case MapOf(value):
-            return _map(_value(value, About(text=""), key), about)
+            return _MAPPING, _map(_part(value, About(text=""), key), about)
         case Partial():
-            return _detour
-    accepted, read = reading(shape, about, key)
-
-    def scalar(data: Any) -> Any:  # noqa: ANN401
-        if type(data) not in accepted:
-            raise Detour
-        return data if read is None else read(data)
-
-    return scalar
+            return frozenset(), None
+    return reading(shape, about, key)
 
 
 def _record(record: Record) -> Read:
     cls = record.cls
-    members = {m.name: _value(m.shape, m.about, m.name) for m in record.members}
+    members = {m.name: _part(m.shape, m.about, m.name) for m in record.members}
 
     def read(data: Any) -> Any:  # noqa: ANN401
-        if type(data) is not dict:
-            raise Detour
-        return cls(**{name: members[name](part) for name, part in data.items()})
+        values = {}
+        for name, part in data.items():
+            accepted, read_part = members[name]
+            if type(part) not in accepted:
+                raise Detour
+            values[name] = part if read_part is None else read_part(part)
+        return cls(**values)
 
     return read
 
 
 def _one_of(records: dict[str, Read]) -> Read:
     def read(data: Any) -> Any:  # noqa: ANN401
-        if type(data) is not dict:
-            raise Detour
         ((tag, part),) = data.items()
+        if type(part) is not dict:
+            raise Detour
         return records[tag](part)
 
     return read
 
 
-def _list(item: Read, about: About) -> Read:
+def _list(item: Part, about: About) -> Read:
+    accepted, read_item = item
+
     def read(data: Any) -> Any:  # noqa: ANN401
-        if type(data) is not list or about.non_empty > len(data):
+        if about.non_empty > len(data) or not accepted.issuperset(map(type, data)):
             raise Detour
-        values = tuple(map(item, data))
+        values = tuple(data if read_item is None else map(read_item, data))
         if about.unique and len(set(values)) < len(values):
             raise Detour
         return values
@@ -91,19 +102,18 @@ def _list(item: Read, about: About) -> Read:
     return read
 
 
-def _map(value: Read, about: About) -> Read:
+def _map(value: Part, about: About) -> Read:
     pattern = compiled(about)
+    accepted, read_value = value
 
     def read(data: Any) -> Any:  # noqa: ANN401
-        if type(data) is not dict:
+        if not accepted.issuperset(map(type, data.values())):
             raise Detour
         for name in data:
             if type(name) is not str or (pattern and not pattern.search(name)):
                 raise Detour
-        return {name: value(part) for name, part in data.items()}
+        if read_value is None:
+            return dict(data)
+        return {name: read_value(part) for name, part in data.items()}
 
     return read
-
-
-def _detour(_: object) -> Any:  # noqa: ANN401
-    raise Detour

@@ -150,7 +150,12 @@ def decide(timer: Timer, calendar: Calendar, policy: Policy, now: int) -> Outcom
         launches, held = _held(calendar, (start, end), hold, policy, now)
     late_to = now - GRACE - 1
     stretches = ((mark, min(start, late_to)), (end, late_to))
-    late, older = _newest(calendar, stretches, policy.max_catchup, Gate.MISSED)
+    late: Sequence[int] = ()
+    older = None
+    first = calendar.next_after(mark)
+    # Nearly always all there is is on time.
+    if first is not None and first <= late_to:
+        late, older = _newest(calendar, stretches, policy.max_catchup, Gate.MISSED)
     on_time = chain(
         _between(calendar, max(mark, late_to), start), _between(calendar, max(end, late_to), now)
     )
@@ -161,8 +166,11 @@ def decide(timer: Timer, calendar: Calendar, policy: Policy, now: int) -> Outcom
     if older is not None:
         limit = f"the {policy.max_catchup} that are looked at (max_catchup)"
         older = replace(older, reason=f"missed: {older.count} fires older than {limit}")
-    return replace(
-        _outcome(calendar, now),
+    next_due = calendar.next_after(now)
+    return Outcome(
+        processed_to=now,
+        next_due=next_due,
+        completed=next_due is None,
         decided=tuple(sorted([*missed, *fired], key=_due)),
         gaps=tuple(sorted((g for g in (older, held) if g), key=lambda gap: gap.first)),
         cancel_running=cancel,
@@ -292,10 +300,9 @@ def _overlap(
             continue
         verdict = choose(policy.overlap, policy.max_active_runs, running, waiting)
         cancel |= verdict.cancel
-        if verdict.decision is Decision.LAUNCH:
-            running.append(f"due {iso(fire.due)}")
-        elif verdict.decision is Decision.QUEUE:
-            waiting.append(f"due {iso(fire.due)}")
+        if fire is not launches[-1] and verdict.decision is not Decision.SKIP:
+            ahead = running if verdict.decision is Decision.LAUNCH else waiting
+            ahead.append(f"due {iso(fire.due)}")
         reason = "; ".join(filter(None, (fire.reason, verdict.reason))) or "on time"
         gate = fire.gate if verdict.gate is Gate.DUE else verdict.gate
         decided.append(Decided(fire.due, verdict.decision, reason, gate))

@@ -330,6 +330,7 @@ def run_values(run: Run) -> tuple[Any, ...]:
     )
 
 
+@lru_cache(maxsize=256)
 def _retries_text(retries: Retries) -> str:
     return _encode([retries.max, retries.backoff // timedelta(microseconds=1)])
 
