@@ -8,7 +8,7 @@ from reconciler.reconcile import backfill as module
 from reconciler.reconcile.backfill import backfill_runs, plan_backfill, write_backfill
 from reconciler.run import Decision, Gate, RunState
 from reconciler.schedule import Status
-from tests.reconcile.test_explain import LONG, until_running
+from tests.reconcile.running import LONG, until_running
 from tests.runner.test_data import LANDING, SHOW, on_arrival
 from tests.site import HELLO, minutely
 
@@ -114,13 +114,7 @@ def test_a_backfill_neither_holds_up_its_schedule_nor_runs_beside_it(place, over
     assert place.ledger.running_runs() == running
     with place.ledger.transaction() as tx:
         tx.request_cancel([running[0].id], "enough")
-    for _ in range(1_000):
-        place.step()
-        now = [run.id for run in place.ledger.running_runs()]
-        if now and now != [running[0].id]:
-            break
-        place.daemon.wait(0.05)
-    assert now == [fire.run_id]
+    assert [run.id for run in until_running(place, after=running[0])] == [fire.run_id]
 
 
 def test_the_oldest_due_goes_first(place):

@@ -13,16 +13,12 @@ from reconciler.reconcile.backfill import plan_backfill, write_backfill
 from reconciler.reconcile.explain import explain
 from reconciler.run import RunState
 from reconciler.schedule import Missed, Status
+from tests.reconcile.running import LONG, until_over, until_running
 from tests.runner.test_data import LANDING, SHOW, on_arrival
 from tests.site import HELLO, minutely
 
 MINUTE = 60_000_000
 FAILING = HELLO.replace("[echo, hello]", "['false']")
-LONG = """
-kind: Pipeline
-name: hello
-steps: [{name: wait, command: [sleep, "600"]}]
-"""
 NIGHTLY = """
 kind: Schedule
 name: nightly
@@ -44,28 +40,6 @@ def passages(found):
 def decider(found):
     (one,) = [one for one in found.gates if one.passage is Passage.DECIDED]
     return one.gate, one.text
-
-
-def until_running(place, count=1):
-    for _ in range(1_000):
-        place.step()
-        running = place.ledger.running_runs()
-        if len(running) == count and all(
-            tries and tries[0].started_at
-            for tries in place.ledger.attempts(r.id for r in running).values()
-        ):
-            return running
-        place.daemon.wait(0.05)
-    raise AssertionError(place.runs())
-
-
-def until_over(place):
-    for _ in range(1_000):
-        place.step()
-        if not place.ledger.running_runs():
-            return
-        place.daemon.wait(0.05)
-    raise AssertionError(place.runs())
 
 
 def test_what_ran_on_time_passed_every_gate(place):

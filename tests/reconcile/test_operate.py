@@ -7,6 +7,7 @@ from reconciler.live import Hold
 from reconciler.reconcile import ask, operate
 from reconciler.run import Decision, RunState
 from reconciler.schedule import DatastoreChange, Frequency, Missed, Recurrence, Schedule, Status
+from tests.reconcile.running import until_running
 from tests.site import HELLO, minutely
 
 MINUTE = 60_000_000
@@ -317,3 +318,99 @@ def test_a_first_run_that_is_edited_away_leaves_its_row(place, edit):
     place.finish()
     assert place.runs() == []
     assert decisions(place) == [(Decision.GAP, 1)]
+
+
+# Enabling with recovery
+
+
+def disabled_for(place, minutes, **fields):
+    hello = operate.find_pipeline(place.registry.live(), "hello")
+    made = operate.create_schedule(place.registry, clock(overlap="queue", **fields), hello.id)
+    place.forward(30)
+    place.finish()
+    operate.disable_schedule(place.registry, made, who="a", why="b")
+    place.forward(minutes * 60)
+    place.finish()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("recover", "runs", "passed"),
+    [(None, 0, [4]), (Missed.SKIP, 0, [4]), (Missed.LAST, 1, [3]), (Missed.ALL, 3, [1])],
+)
+def test_enabling_makes_up_for_what_was_chosen(place, hello, recover, runs, passed):
+    made = disabled_for(place, 4, max_catchup=3)
+    operate.enable_schedule(place.registry, made, who="ann", recover=recover)
+    place.finish()
+    fires = [f for f in place.fires("mine") if f.occurrence_key != "i:"]
+    assert sum(f.run_id is not None for f in fires) == runs
+    assert [f.count for f in fires if f.decision is Decision.GAP] == passed
+    assert place.schedule("mine").hold is None
+    assert place.schedule("mine").status is Status.ACTIVE
+    place.forward(60)
+    place.finish()
+    assert place.fires("mine")[0].reason == "on time"
+    if runs:
+        assert all(
+            fire.reason.startswith("held by ann until")
+            and "the schedule was disabled" in fire.reason
+            for fire in fires
+        )
+
+
+@pytest.mark.parametrize("recover", [None, Missed.LAST])
+def test_enabling_a_managed_schedule_lifts_its_hold_as_chosen(place, hello, recover):
+    operate.disable_schedule(place.registry, "every-minute", who="ann", why="audit")
+    place.forward(3 * 60 + 30)
+    place.step()
+    operate.enable_schedule(place.registry, "every-minute", recover=recover)
+    place.finish()
+    runs, gap = (1, 2) if recover else (0, 3)
+    assert len(place.runs("every-minute")) == runs
+    assert (Decision.GAP, gap) in decisions(place)
+
+
+def test_files_that_nobody_looked_at_are_not_made_up_for(place):
+    (place.project / "in").mkdir()
+    place.apply(a=HELLO, b="kind: Datastore\nname: in\nurl: file:in\n")
+    hello = operate.find_pipeline(place.registry.live(), "hello")
+    made = operate.create_schedule(
+        place.registry,
+        clock(trigger=DatastoreChange(datastore="in"), status=Status.DISABLED),
+        hello.id,
+    )
+    with pytest.raises(Refused, match="has looked at no files while it was disabled; enable it"):
+        operate.enable_schedule(place.registry, made, recover=Missed.ALL)
+    operate.enable_schedule(place.registry, made)
+    assert place.schedule("mine").status is Status.ACTIVE
+
+
+# Edits
+
+
+def test_an_edit_acts_on_later_dues_and_runs_keep_what_they_were_made_of(place):
+    slow = PARAMETERS.replace("[echo,", "[sh, -c, 'echo $0; exec sleep 600',")
+    spec = {"overlap": "queue", "missed": "all"}
+    place.apply(a=slow, b=minutely(pipeline_parameters="{word: old}", **spec))
+    place.forward(60)
+    (first,) = until_running(place)
+    place.forward(60)
+    place.step()
+    place.apply(
+        a=PARAMETERS.replace("[echo,", "[echo, new,"),
+        b=minutely(pipeline_parameters="{word: later}", **spec),
+    )
+    place.forward(60)
+    place.step()
+    with place.ledger.transaction() as tx:
+        tx.request_cancel([first.id], "enough")
+    (second,) = until_running(place, after=first)
+    with place.ledger.transaction() as tx:
+        tx.request_cancel([second.id], "enough")
+    first, second, third = sorted(place.finish(), key=lambda run: run.due_at)
+    assert [run.parameters["word"] for run in (first, second, third)] == ["old", "old", "later"]
+    assert first.pipeline_id == second.pipeline_id != third.pipeline_id
+    assert place.log(second, "say") == "old\n"
+    assert place.log(third, "say") == "new later\n"
+    revisions = [fire.revision for fire in reversed(place.fires("every-minute"))]
+    assert revisions == [1, 1, 2]
