@@ -48,6 +48,8 @@ LONGEST_BACKOFF = 30 * SECOND
 # What others tell within this time is heard at once; and one that never stops does not wake the
 # loop more often.
 HEARING = 50_000
+# When very much is due at once, what was decided starts before the rest is decided.
+BATCHES = 8
 # Clocks are slewed by less than this all the time; a step back beyond it is worth a line.
 CLOCK_STEP = 2 * SECOND
 # A program that another runner gave up longer ago is not looked for.
@@ -160,12 +162,14 @@ class Daemon:
         self._look_at_zones(now)
         self._ledger.take_over(self._patience)
         self._observer.observe(now)
-        self._ticker.tick()
+        self._ticker.tick(BATCHES)
         underway = reap(self._ledger, self._executor, now, self._node, self._metrics)
         retry = self._launcher.launch(underway, now)
         self._deadlines.look(now)
         if self._janitor is not None:
             self._janitor.look()
+        if self._ticker.behind:
+            return now
         due = self._ledger.next_wake()
         if due is not None and due <= now:
             due = None  # all that could be done about it is done; a listing under way will poke

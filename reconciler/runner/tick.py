@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from hashlib import sha256
+from itertools import count
+from math import inf
 from typing import TYPE_CHECKING
 
 from reconciler.bulk import bulk
@@ -79,20 +81,26 @@ class Ticker:
         self._metrics = metrics
         self._book = book
         self._degraded: dict[str, str] = {}
+        # Whether the last tick stopped before all that was due was decided.
+        self.behind = False
 
-    def tick(self) -> int:
-        """Decide about everything due now; returns how many decisions were written."""
-        written = 0
-        while True:
-            timers, fires = self._batch(self._clock)
-            written += fires
-            if timers < BATCH:
-                break
-        while True:
-            arrivals, fires = self._batch(self._data)
-            written += fires
-            if arrivals == 0:
-                return written
+    def tick(self, batches: float = inf) -> int:
+        """Decide about what is due now; returns how many decisions were written.
+
+        It stops after so many ``batches`` by the clock, and as many by data, so that what was
+        decided can start meanwhile.
+        """
+        written, self.behind = 0, False
+        for decide_batch, full in ((self._clock, BATCH), (self._data, 1)):
+            for number in count(1):
+                claimed, fires = self._batch(decide_batch)
+                written += fires
+                if claimed < full:
+                    break
+                if number >= batches:
+                    self.behind = True
+                    break
+        return written
 
     @cached_property
     def _epoch(self) -> int:

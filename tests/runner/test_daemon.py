@@ -137,7 +137,6 @@ def test_a_runner_that_stands_by_can_be_stopped(home):
 
 
 def test_a_full_disk_means_no_launch_one_alert_and_recovery_by_itself(home):
-    home.apply(f"echo started >> {home.folder}/started", due_in=3)
     started = RunnerProcess(home.path, home.log, errors=subprocess.PIPE)
     said = []
     reading = threading.Thread(
@@ -149,6 +148,7 @@ def test_a_full_disk_means_no_launch_one_alert_and_recovery_by_itself(home):
         # From here on every write of the runner fails, as on a full disk.
         _, hard = resource.prlimit(started.process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(started.process.pid, resource.RLIMIT_FSIZE, (0, hard))
+        home.apply(f"echo started >> {home.folder}/started", due_in=1)
         until(lambda: any("trying again" in line for line in said))
         due = to_datetime(SystemClock().now())
         until(lambda: to_datetime(SystemClock().now()) - due > timedelta(seconds=4))

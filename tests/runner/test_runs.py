@@ -380,3 +380,13 @@ def test_steps_beyond_the_runners_limit_wait(tmp_path):
         (run,) = place.finish()
         assert run.state is RunState.FINISHED
         assert len(place.ledger.attempts([run.id])[run.id]) == 4
+
+
+def test_what_was_decided_starts_before_the_rest_is_when_very_much_is_due(place, monkeypatch):
+    monkeypatch.setattr("reconciler.runner.tick.BATCH", 1)
+    monkeypatch.setattr("reconciler.runner.daemon.BATCHES", 2)
+    place.apply(a=HELLO, **{name: minutely(name) for name in "bcd"})
+    place.forward(60)
+    assert place.step() == place.clock.now()
+    assert [run.state for run in place.runs()] == [RunState.RUNNING] * 2
+    assert len(place.finish()) == 3
