@@ -80,6 +80,7 @@ def examine(patient: Patient) -> Iterator[Check]:
     yield _zone_data()
     try:
         upkeep = patient.upkeep()
+        upkeep.revision()
     except ReconcilerError as error:
         yield Check("workspace", State.FAIL, str(error))
     else:
