@@ -13,4 +13,7 @@ def nursery():
 
 @pytest.fixture(params=sorted(STORES))
 def world(request, tmp_path, nursery):
-    return World(tmp_path, STORES[request.param](tmp_path), nursery)
+    def databases():
+        return request.getfixturevalue("databases")  # a server is not begun for nothing
+
+    return World(tmp_path, STORES[request.param](tmp_path, databases), nursery)

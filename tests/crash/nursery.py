@@ -74,11 +74,12 @@ def open_runner(url, clock, tell, restless=None):
     return settings.open_runner(workspace, RunnerConfig())
 
 
-def live(*, url, log, instant, speed, point=None, calls=None):
+def live(*, url, home, log, instant, speed, point=None, calls=None):
     """Be a runner until the ``point``, so many ``calls``, or SIGTERM."""
     os.dup2(os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY), 2)
     logging.basicConfig(level=logging.INFO, format="%(process)d %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    os.environ[settings.HOME_VARIABLE] = home
     if point in SHIM_POINTS:
         os.environ["RECONCILER_KILL_AT"] = point
     restless = None

@@ -1,12 +1,15 @@
 """kill -9 of whole processes at any moment of a busy minute, by the clock that everybody has."""
 
+import os
 import random
+from collections import Counter
 
 import pytest
 
-from reconciler.clock import SystemClock
+from reconciler.clock import MINUTE, SystemClock
 from reconciler.reconcile import operate
-from reconciler.run import RunState
+from reconciler.run import AttemptState, RunState
+from reconciler.settings import HOME_VARIABLE
 from tests.crash.world import by_clock, by_data
 from tests.processes import RunnerProcess, until
 
@@ -55,22 +58,88 @@ def up_to_now(world):
         until(lambda: not ledger.running_runs() and not ledger.waiting_runs())
 
 
+def start(world, home=None, *arguments):
+    env = os.environ | {HOME_VARIABLE: str(home or world.folder)}
+    return RunnerProcess(world.store.url, world.log, *arguments, env=env)
+
+
 @pytest.mark.timeout(240)
 def test_a_busy_minute_with_thirty_kills_loses_and_repeats_nothing(world):
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     chance = random.Random(seed)
     prepare(world)
-    world.live(lambda ledger: ledger.watches()[0].state == "ready", speed=1)
-    runner = RunnerProcess(world.store.url, world.log)
+    world.live(lambda ledger: ledger.watches()[0].state == "ready")
+    world.store.turn(SystemClock().now(), 1)
+    runners = [start(world) for _ in range(world.store.runners)]
     for number in range(KILLS):
         (world.landing / f"{number}").write_text(str(number))
-        assert runner.wait(chance.uniform(0.2, LONGEST)) is None, world.log.read_text()
-        runner.kill()
-        runner = RunnerProcess(world.store.url, world.log)
+        which = chance.randrange(len(runners))
+        assert runners[which].wait(chance.uniform(0.2, LONGEST)) is None, world.log.read_text()
+        runners[which].kill()
+        runners[which] = start(world)
     up_to_now(world)
-    assert runner.stop() == 0
+    assert [runner.stop() for runner in runners] == [0] * len(runners)
     runs = world.check()
     assert {run.state for run in runs} == {RunState.FINISHED}
     assert len(runs) > SCHEDULES // 2
     assert len([run for run in runs if run.facts]) == KILLS
+
+
+@pytest.mark.parametrize("world", ["postgres"], indirect=True)
+def test_what_a_machine_that_is_gone_left_ends_as_its_schedule_says_and_starts_nowhere_twice(world):
+    config = world.folder / "runner.yml"
+    config.write_text("patience: 20s\n")
+    kinds = ["fail", "relaunch"]
+    world.apply(
+        *(
+            by_clock(f"{kind}-{n}", world.now, 3 * n, overlap="allow", on_unknown=kind)
+            for kind in kinds
+            for n in range(20)
+        ),
+        rest="sleep 0.5",
+    )
+    world.store.turn(world.now, 10)
+    homes = [world.folder / "one", world.folder / "two"]
+    one, two = (start(world, home, "--config", str(config)) for home in homes)
+    with world.opened() as workspace:
+        ledger = workspace.ledger
+
+        def under_way():
+            tries = ledger.attempts([run.id for run in ledger.running_runs()])
+            return {
+                (run.on_unknown, attempt.node.endswith("/one/attempts"))
+                for run in ledger.running_runs()
+                for attempt in tries.get(run.id, ())
+                if attempt.state is AttemptState.RUNNING
+            }
+
+        until(lambda: {(kind, True) for kind in kinds} <= under_way())
+        one.kill()
+        lost = {
+            attempt.id: run.on_unknown
+            for run in ledger.running_runs()
+            for attempt in ledger.attempts([run.id]).get(run.id, ())
+            if attempt.node.endswith("/one/attempts") and not attempt.over
+        }
+        world.now = ledger.now() + MINUTE
+        until(lambda: ledger.now() >= world.now)
+        world.forward(0)  # the clock stands
+        until(
+            lambda: (
+                (ledger.next_wake() or 0) > world.now
+                and not ledger.waiting_runs()
+                and not ledger.running_runs()
+            )
+        )
+        assert two.stop() == 0
+        ends = Counter()
+        for attempt_id, kind in lost.items():
+            run = ledger.run(attempt_id.partition("/")[0])
+            tries = [attempt.state for attempt in ledger.attempts([run.id])[run.id]]
+            ends[kind, run.state, *tries] += 1
+    assert set(ends) == {
+        ("fail", RunState.FAILED, AttemptState.UNKNOWN),
+        ("relaunch", RunState.FINISHED, AttemptState.UNKNOWN, AttemptState.FINISHED),
+    }
+    world.check()

@@ -6,6 +6,8 @@ from collections import Counter
 from contextlib import closing, contextmanager
 from datetime import timedelta
 
+import psycopg
+
 from reconciler.clock import FixedClock, SystemClock, parse_instant, to_datetime
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.apply import apply_plan
@@ -57,9 +59,11 @@ trigger:
 
 
 class Sqlite:
-    """Workspaces on SQLite, whose clock is that of each process."""
+    """A workspace on SQLite, whose clock is that of each process."""
 
-    def __init__(self, folder):
+    runners = 1
+
+    def __init__(self, folder, _databases):
         self.url = f"sqlite:{folder}/ws.db"
         self._path = str(folder / "ws.db")
 
@@ -70,7 +74,36 @@ class Sqlite:
         """Have all clocks that belong to the store show ``instant`` and go on from there."""
 
 
-STORES = {"sqlite": Sqlite}
+class Postgres:
+    """A workspace on PostgreSQL, whose clock is a row."""
+
+    runners = 2
+
+    def __init__(self, _folder, databases):
+        self.url = databases().workspace()
+        self._do(
+            "CREATE TABLE crash_clock AS SELECT 0::bigint AS instant, 0 AS since, 0 AS speed;"
+            " CREATE OR REPLACE FUNCTION reconciler_now() RETURNS bigint LANGUAGE sql VOLATILE AS"
+            " 'SELECT (instant + (extract(epoch FROM clock_timestamp()) - since) * 1000000 * speed)"
+            "::bigint FROM crash_clock'"
+        )
+
+    def open(self, instant):
+        return open_workspace(self.url, FixedClock(instant), create=False)
+
+    def turn(self, instant, speed):
+        """Have all clocks that belong to the store show ``instant`` and go on from there."""
+        self._do(
+            f"UPDATE crash_clock SET instant = {instant}, speed = {speed},"
+            " since = extract(epoch FROM clock_timestamp())"
+        )
+
+    def _do(self, statement):
+        with psycopg.connect(self.url, autocommit=True) as raw:
+            raw.execute(statement)
+
+
+STORES = {"sqlite": Sqlite, "postgres": Postgres}
 
 
 class World:
@@ -83,6 +116,7 @@ class World:
         self.landing.mkdir(parents=True)
         # What ends is dated by the machine, so the clock is never behind it.
         self.now = SystemClock().now() // SECOND * SECOND + SECOND
+        store.turn(self.now, 0)
 
     def apply(self, *documents, rest="true"):
         """Apply the pipelines and these schedules; ``rest`` is what a step does after it began."""
@@ -134,11 +168,18 @@ class World:
 
     def forward(self, seconds):
         self.now += int(seconds * SECOND)
+        self.store.turn(self.now, 0)
 
     def _begin(self, **order):
         order = {"speed": 0, **order}
         self.store.turn(self.now, order["speed"])
-        return self.nursery.begin(url=self.store.url, log=str(self.log), instant=self.now, **order)
+        return self.nursery.begin(
+            url=self.store.url,
+            home=str(self.folder),
+            log=str(self.log),
+            instant=self.now,
+            **order,
+        )
 
     # What must hold ---------------------------------------------------------------------------
 
