@@ -14,8 +14,10 @@ from tests.workspace.make import Postgres, Sqlite
 def databases():
     server = None if EXPLICIT in os.environ else Server()
     url = os.environ[EXPLICIT] if server is None else server.url
-    made = Databases(url, Postgres.prepare)
+    made = Databases(url, Postgres.prepare, Postgres.clean)
     yield made
+    if server is None:
+        made.drop_all()
     made.close()
     if server is not None:
         server.close()

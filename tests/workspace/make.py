@@ -31,6 +31,8 @@ from reconciler.workspace.records import (
     WatchState,
 )
 from reconciler.workspace.sql import open_workspace
+from reconciler.workspace.sql.schema import HEAD
+from reconciler.workspace.sql.tables import metadata
 from tests.processes import until
 
 if TYPE_CHECKING:
@@ -107,6 +109,15 @@ class Postgres:
                 " AS 'SELECT instant FROM test_clock'"
             )
 
+    @staticmethod
+    def clean(raw: psycopg.Connection) -> None:
+        # Neither triggers nor references are looked at.
+        raw.execute("SET session_replication_role = replica")
+        raw.execute(";".join(f'DELETE FROM "{table}"' for table in metadata.tables))
+        raw.execute("SELECT setval(oid::regclass, 1, false) FROM pg_class WHERE relkind = 'S'")
+        raw.execute("UPDATE alembic_version SET version_num = %s", (HEAD,))
+        raw.execute("UPDATE test_clock SET instant = %s", (NOW,))
+
     def open(self, *, read_only: bool = False) -> SqlWorkspace:
         workspace = open_workspace(self.path, self.clock, create=False, read_only=read_only)
         self._opened.append(workspace)
@@ -148,7 +159,7 @@ class Postgres:
         for workspace in self._opened:
             workspace.close()
         self.clock.close()
-        self._databases.drop(self.path)
+        self._databases.give_back(self.path)
 
 
 class DatabaseClock:

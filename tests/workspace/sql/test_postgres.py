@@ -102,7 +102,7 @@ def empty(databases):
 def durable():
     """A server of this module's own, which survives what happens to it."""
     server = Server(durable=True)
-    databases = Databases(server.url, Postgres.prepare)
+    databases = Databases(server.url, Postgres.prepare, Postgres.clean)
     yield server, databases
     databases.close()
     server.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,9 +12,10 @@ from sqlalchemy import create_engine
 from reconciler.run import Attempt, AttemptState, Decision, Fire, Run, RunState
 from reconciler.workspace.records import FileFacts, LoggedChange, Poll, WatchState
 from reconciler.workspace.sql import rows
+from reconciler.workspace.sql.postgres import PostgresDriver, connect
 from reconciler.workspace.sql.tables import metadata
 
-TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=12)
 ANY_TEXT = st.text(max_size=12)
 INSTANT = st.integers(-(2**63), 2**63 - 1)
 SCALAR = ANY_TEXT | st.integers() | st.floats(allow_nan=False) | st.booleans()
@@ -93,13 +96,22 @@ CHANGES = st.builds(
 within_a_database = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture(scope="module")
-def through():
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def through(request):
     """A way through a table: write a row, read it back."""
-    engine = create_engine("sqlite://")
-    metadata.create_all(engine)
-    connection = engine.raw_connection()
-    raw = connection.driver_connection
+    if request.param == "sqlite":
+        engine = create_engine("sqlite://")
+        metadata.create_all(engine)
+        connection = engine.raw_connection()
+        raw = connection.driver_connection
+        close = engine.dispose
+    else:
+        databases = request.getfixturevalue("databases")
+        url = databases.workspace()
+        connection = connect(url)
+        connection.execute("SET session_replication_role = replica")
+        raw = PostgresDriver(connection)
+        close = partial(databases.give_back, url)
 
     def through(table, names, values):
         marks = ", ".join("?" * len(names))
@@ -109,7 +121,7 @@ def through():
 
     yield through
     connection.close()
-    engine.dispose()
+    close()
 
 
 @given(fire=FIRES)
@@ -150,4 +162,7 @@ def test_a_change_is_read_back(through, change):
 def test_any_text_can_be_made_storable_and_most_is_left_alone(reason):
     made = rows.plain(reason)
     made.encode()
-    assert made == reason or any("\ud800" <= letter <= "\udfff" for letter in reason)
+    assert "\0" not in made
+    assert made == reason or any(
+        letter == "\0" or "\ud800" <= letter <= "\udfff" for letter in reason
+    )
