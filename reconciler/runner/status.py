@@ -60,17 +60,17 @@ class Health:
         self._until = 0.0
 
     def alive(self) -> tuple[bool, str]:
-        """Tell whether the loop goes round; one that stands by has none yet."""
+        """Tell whether the loop goes round; one that stands by or begins has none yet."""
         beat = self._metrics.beat
         if not self._metrics.held or beat is None:
-            return True, "standing by"
+            return True, "begins" if self._metrics.held else "standing by"
         age = monotonic() - beat
         return age <= ALIVE, f"the last pass was {age:.1f} s ago"
 
     def ready(self) -> tuple[bool, str]:
         """Tell whether it fires: the session is held, the ledger answers, its schema is ours."""
         alive, said = self.alive()
-        if not self._metrics.held:
+        if not self._metrics.held or self._metrics.beat is None:
             return False, said
         _, why = self.standing()
         why = why or self._metrics.failing or ("" if alive else said)

@@ -123,7 +123,8 @@ def test_one_that_stands_by_is_alive_and_not_ready(asked):
 
 def test_one_that_goes_round_is_ready_until_it_stops_to(place, asked, metrics, monkeypatch):
     metrics.session(held=True)
-    assert asked("/healthz") == (200, "standing by\n")
+    assert asked("/healthz") == (200, "begins\n")
+    assert asked("/readyz") == (503, "begins\n")
     place.daemon._guarded(place.step)
     assert asked("/readyz") == (200, "ready\n")
     assert asked("/healthz")[0] == 200
