@@ -107,7 +107,7 @@ def sqlite(folder: str | Path, name: str = "workspace") -> Store:
 def crowd(store: Store, count: int, due: Callable[[int], int], day: str) -> None:
     """Make the workspace with ``count`` schedules on it, none of them begun before ``day`` (UTC).
 
-    Schedule ``n`` is due each day at minute ``due(n)`` of it, in UTC.
+    Schedule ``n`` is due each day, ``due(n)`` minutes after that day's midnight for the first time.
     """
     midnight = parse_instant(f"{day}T00:00:00Z")
     workspace = open_workspace(store.place, FixedClock(midnight), create=True)
@@ -185,7 +185,7 @@ def _spec(minute: int) -> str:
             "recurrence": {
                 "frequency": "Day",
                 "time_zone": "UTC",
-                "time_of_day": f"{minute // 60:02}:{minute % 60:02}",
+                "time_of_day": f"{minute // 60 % 24:02}:{minute % 60:02}",
                 "first_run": "aligned",
             }
         },
