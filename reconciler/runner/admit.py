@@ -28,7 +28,7 @@ from reconciler.workspace.records import Alarm, Alert, Pool, Unfinished
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from reconciler.pipeline import Pipeline
+    from reconciler.pipeline import Pipeline, Step
     from reconciler.run import Progress
     from reconciler.runner.book import Book
     from reconciler.runner.reap import Underway
@@ -84,12 +84,13 @@ class _Desk:
     schedules: Mapping[str, RegisteredSchedule]
     unfinished: Mapping[str, Unfinished]
     pools: dict[str, Pool]
+    told: dict[str, Alert]
     begun: list[Run] = field(default_factory=list)
     running: dict[str, list[str]] = field(default_factory=dict)
     ahead: dict[str, str] = field(default_factory=dict)
     started: Counter[str] = field(default_factory=Counter)
     too_many: set[str] = field(default_factory=set)
-    alerts: list[Alert] = field(default_factory=list)
+    late: list[Alert] = field(default_factory=list)
     paused: list[Alert] = field(default_factory=list)
 
     def running_of(self, schedule_id: str) -> list[str]:
@@ -134,9 +135,16 @@ class Admitter:
     def admit(self, underway: Underway, moves: Mapping[str, Progress], now: int) -> Admitted:
         """Choose the steps that start now; runs that begin with them are Running after it."""
         room = Room(self._limits.capacity, self._taken(underway))
+        told: dict[str, Alert] = {}
         if not self._ledger.waits(now):
             self._passed = 0
-            return Admitted(list(self._own(underway.runs, moves, room)))
+            starts = list(self._own(underway.runs, moves, room, now, told))
+            if told:
+                with self._ledger.transaction() as tx:
+                    fresh = tx.alert(list(told.values()))
+                self._told |= told.keys()
+                tell(fresh)
+            return Admitted(starts)
         ended = Ended()
         with self._ledger.transaction() as tx:
             waiting = tx.waiting_runs(now, room.places + self._passed)
@@ -145,18 +153,20 @@ class Admitter:
                 ends = [End(run, RunState.CANCELED, run.cancel_requested or "") for run in stopped]
                 ended = end_runs(tx, self._book, ends, now)
             waiting = [run for run in waiting if run.cancel_requested is None]
-            desk = self._desk(tx, waiting, now)
+            desk = self._desk(tx, waiting, now, told)
             queue = sorted([*underway.runs, *waiting], key=_turn)
-            starts: list[tuple[str, str, int]] = []
+            starts = []
             if room.places:
                 self._passed = 0
             for run in queue:
                 if run.state is RunState.RUNNING:
-                    starts += self._own([run], moves, room)
+                    starts += self._own([run], moves, room, now, told)
                 elif room.places:
                     starts += self._begin(desk, run, room)
             moved = set(tx.start_runs([run.id for run in desk.begun], now))
-            fresh = desk.paused + (tx.alert(desk.alerts) if desk.alerts else [])
+            alerts = [*desk.late, *told.values()]
+            fresh = desk.paused + (tx.alert(alerts) if alerts else [])
+        self._told |= told.keys()
         ended.tell()
         tell(fresh)
         begun = [
@@ -185,9 +195,17 @@ class Admitter:
                 yield steps.get(attempt.step, Amounts(places=1))
 
     def _own(
-        self, runs: Iterable[Run], moves: Mapping[str, Progress], room: Room
+        self,
+        runs: Iterable[Run],
+        moves: Mapping[str, Progress],
+        room: Room,
+        now: int,
+        told: dict[str, Alert],
     ) -> Iterator[tuple[str, str, int]]:
-        """Give those steps of runs under way that there is room for."""
+        """Give those steps of runs under way that there is room for.
+
+        One that never has room here, because its run began on a larger machine, is ``told``.
+        """
         for run in runs:
             if run.id in moves and moves[run.id].start:
                 pipeline = self._book.pipeline(run.pipeline_id)
@@ -195,8 +213,13 @@ class Admitter:
                 for name, number in moves[run.id].start:
                     if room.take(needs(steps[name])):
                         yield run.id, name, number
+                    elif not needs(steps[name]).within(room.capacity):
+                        what, text = self._too_large(run, steps[name], room)
+                        self._tell(told, now, run, what, text)
 
-    def _desk(self, tx: LedgerTransaction, waiting: list[Run], now: int) -> _Desk:
+    def _desk(
+        self, tx: LedgerTransaction, waiting: list[Run], now: int, told: dict[str, Alert]
+    ) -> _Desk:
         unknown = self._book.unknown(run.pipeline_id for run in waiting)
         if unknown:
             self._book.learn(tx.pipelines(unknown))
@@ -210,6 +233,7 @@ class Admitter:
             schedules=tx.schedules(ids) if ids else {},
             unfinished=tx.unfinished(ids) if ids else {},
             pools=pools,
+            told=told,
         )
 
     def _begin(self, desk: _Desk, run: Run, room: Room) -> list[tuple[str, str, int]]:
@@ -227,7 +251,7 @@ class Admitter:
         waits = admission(run, desk.now, others, None if pool is None else (pool.slots, pool.used))
         if waits is not None:
             if waits.wait is Wait.POOL and pool is None:
-                self._tell(desk, run, f"pool:{run.pool}", waits.reason)
+                self._tell(desk.told, desk.now, run, f"pool:{run.pool}", waits.reason)
             self._passed += waits.wait in {Wait.POOL, Wait.HOLD}
             return []
         if self._too_many(desk, run) or not self._holds(desk, run, pipeline, room):
@@ -239,7 +263,7 @@ class Admitter:
             desk.begin(run)
             late = late_start(run, desk.now)
             if late is not None:
-                desk.alerts.append(late)
+                desk.late.append(late)
         elif run.schedule_id is not None and not run.occurrence_key.startswith(Kind.MANUAL):
             desk.ahead.setdefault(run.schedule_id, run.id)
         return starts
@@ -284,30 +308,29 @@ class Admitter:
         self._passed += 1
         since = max(run.created_at, run.not_before or 0)
         if desk.now - since >= self._limits.patience:
-            step = large[0]
             spent = duration_text(timedelta(seconds=(desk.now - since) // SECOND))
-            where = f" on {self._node}" if self._node else ""
-            text = (
-                f"waits: step {step.name} needs {needs(step)}, and the runner{where} has "
-                f"{room.capacity}; no other has taken it for {spent}"
-            )
-            self._tell(desk, run, f"room:{run.pipeline_id}:{self._node}", text)
+            what, text = self._too_large(run, large[0], room)
+            text = f"{text}; no other has taken it for {spent}"
+            self._tell(desk.told, desk.now, run, what, text)
         return False
 
-    def _tell(self, desk: _Desk, run: Run, what: str, text: str) -> None:
+    def _too_large(self, run: Run, step: Step, room: Room) -> tuple[str, str]:
+        where = f" on {self._node}" if self._node else ""
+        text = f"waits: step {step.name} needs {needs(step)}, and the runner{where} has"
+        return f"room:{run.pipeline_id}:{self._node}", f"{text} {room.capacity}"
+
+    def _tell(self, told: dict[str, Alert], now: int, run: Run, what: str, text: str) -> None:
         """Alert once about what keeps runs waiting that nobody will change by itself."""
         if what not in self._told:
-            self._told.add(what)
             name = run.schedule_name or "a pipeline"
-            alert = Alert(
+            told[what] = Alert(
                 key=f"{Alarm.WAITING}:{what}:{run.id}",
                 alarm=Alarm.WAITING,
-                at=desk.now,
+                at=now,
                 text=f"run {run.id} of {name} {text}",
                 schedule_id=run.schedule_id,
                 run_id=run.id,
             )
-            desk.alerts.append(alert)
 
 
 def _turn(run: Run) -> tuple[bool, int, int]:

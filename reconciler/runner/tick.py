@@ -71,6 +71,7 @@ class _Batch:
     cancel: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     alerts: list[Alert] = field(default_factory=list)
+    degraded: dict[str, str] = field(default_factory=dict)
 
 
 class Ticker:
@@ -121,6 +122,9 @@ class Ticker:
             fires = tx.record_fires(batch.fires, batch.runs) if batch.fires else []
             if batch.alerts:
                 tx.alert(batch.alerts)
+        self._degraded |= batch.degraded
+        for alert in batch.alerts:
+            log.error("%s", alert.text)
         for fire in fires if log.isEnabledFor(logging.INFO) else ():
             name = batch.names[fire.schedule_id]
             named = about(schedule=name, run=fire.run_id, decision=fire.decision, gate=fire.gate)
@@ -210,9 +214,8 @@ class Ticker:
         why = str(error)
         if self._degraded.get(here.id) == why:
             return
-        self._degraded[here.id] = why
+        batch.degraded[here.id] = why
         text = f"schedule {here.name} ({here.id}) is degraded and does not fire: {why}"
-        log.error("%s", text)
         digest = sha256(why.encode()).hexdigest()[:8]
         batch.alerts.append(
             Alert(

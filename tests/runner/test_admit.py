@@ -4,7 +4,7 @@ import os
 
 from reconciler.reconcile.operate import release_schedule
 from reconciler.run import RunState
-from reconciler.runner.admit import Starts
+from reconciler.runner.admit import Limits, Starts
 from reconciler.runner.room import Amounts
 from reconciler.trigger.admission import RUNNER
 from tests.processes import until
@@ -147,6 +147,36 @@ def test_a_run_that_no_machine_has_room_for_is_told_with_the_numbers(place, capl
     )
     (error,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert error.message == alert.text
+
+
+def test_a_run_that_began_on_a_larger_machine_is_told_where_it_cannot_go_on(tmp_path):
+    with site(tmp_path) as place:
+        place.apply(
+            a="""
+            kind: Pipeline
+            name: hello
+            steps:
+              - {name: one, command: [echo]}
+              - {name: two, command: [echo], depends_on: [one], resources: {cpus: 3}}
+            """,
+            b=minutely(),
+            c=HELLO.replace("hello", "plain"),
+            d=minutely("other", "plain"),
+        )
+        place.forward(60)
+        place.step()
+        place.limits = Limits(capacity=Amounts(8, 2_000, 1 << 30, 0))
+        place.restart()
+        pass_until(place, place.ledger.alerts)
+        place.step()
+        (alert,) = place.ledger.alerts()
+        assert alert.text.endswith(
+            "waits: step two needs cpus 3, memory 0 GiB, gpus 0, and the runner on here has cpus 2, "
+            "memory 1 GiB, gpus 0"
+        )
+        place.forward(60)
+        pass_until(place, lambda: len(place.runs("other")) == 2)
+        pass_until(place, lambda: states(place, "other") == ["Finished"] * 2)
 
 
 def test_a_schedule_whose_runs_start_too_often_is_paused(tmp_path, caplog):
