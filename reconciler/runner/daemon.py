@@ -92,7 +92,7 @@ class Daemon:
         self._poker.settimeout(0)
         self._stopping = False
         self._lost = False
-        self._failing = ""
+        self._failing, self._failing_by = "", ""
         self._backoff = 0
         self._latest = 0
         self._clock = SystemClock()
@@ -255,7 +255,9 @@ class Daemon:
         return now + LONGEST_SLEEP if underway.live else None
 
     def _guarded(self, work: Callable[[], int | None]) -> float | None:
-        """Do ``work``; on an error alert once, and try again later and later until it works.
+        """Do ``work``; on an error alert once, and try again until it works.
+
+        What passes by itself is tried every second, what looks like a defect later and later.
 
         Returns how many seconds there are until there is more to do, None for nothing in sight.
         """
@@ -272,17 +274,21 @@ class Daemon:
                 return 0.0
             meant = isinstance(error, ReconcilerError)
             text = str(error) if meant else repr(error)
-            if text != self._failing:
+            passes = isinstance(error, ReconcilerError) and error.retriable
+            # What passes by itself says so in other words each time.
+            kind = type(error).__name__ if passes else text
+            if kind != self._failing_by:
                 log.error(
                     "%s; trying again until it works", text, exc_info=None if meant else error
                 )
-            self._failing = text
+            self._failing, self._failing_by = text, kind
             self._metrics.passed(monotonic() - began, text)
-            self._backoff = min(max(2 * self._backoff, SECOND), LONGEST_BACKOFF)
+            longest = SECOND if passes else LONGEST_BACKOFF
+            self._backoff = min(max(2 * self._backoff, SECOND), longest)
             return self._backoff / SECOND
         if self._failing:
             log.warning("recovered from: %s", self._failing)
-            self._failing, self._backoff = "", 0
+            self._failing, self._failing_by, self._backoff = "", "", 0
         self._metrics.passed(monotonic() - began)
         return seconds
 

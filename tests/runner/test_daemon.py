@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 
 from reconciler.clock import SystemClock, to_datetime
+from reconciler.errors import WorkspaceUnreachable
 from reconciler.reconcile.apply import apply_plan
 from reconciler.reconcile.read import plan, read, read_project
 from reconciler.run import AttemptState, RunState
@@ -163,3 +164,29 @@ def test_a_full_disk_means_no_launch_one_alert_and_recovery_by_itself(home):
         started.kill()
         reading.join(timeout=10)
         started.process.stderr.close()
+
+
+def test_what_passes_by_itself_is_told_once_however_it_says_so_and_tried_every_second(
+    place, caplog
+):
+    words = iter(["shutting down", "no such file", "starting up"])
+
+    def busy():
+        raise WorkspaceUnreachable(next(words))
+
+    assert [place.daemon._guarded(busy) for _ in range(3)] == [1.0, 1.0, 1.0]
+    assert place.daemon._guarded(place.clock.now) == 0.0
+    assert [record.message for record in caplog.records] == [
+        "shutting down; trying again until it works",
+        "recovered from: starting up",
+    ]
+
+
+def test_a_defect_is_told_with_its_traceback_and_tried_later_and_later(place, caplog):
+    def defect():
+        raise KeyError("x")
+
+    assert [place.daemon._guarded(defect) for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
+    (error,) = caplog.records
+    assert error.exc_info
+    assert error.message == "KeyError('x'); trying again until it works"
