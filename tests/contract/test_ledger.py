@@ -241,6 +241,16 @@ def test_unfinished_runs_are_counted_by_schedule(runner):
         }
 
 
+def test_runs_of_a_backfill_stand_apart_and_have_a_queue_of_their_own(runner):
+    for run_id in ("b1", "b2", "b3"):
+        a_run(runner, run_id, "s-1", occurrence_key=f"b:march:{run_id}")
+    a_run(runner, "c", "s-1", occurrence_key="r:1")
+    with runner.transaction() as write:
+        write.start_runs(["b1"], NOW)
+        assert write.unfinished(["s-1"]) == {"s-1": Unfinished(waiting=("c",), backfills=("b1",))}
+        assert [one.id for one in write.waiting_runs(NOW, 1)] == ["b2", "c"]
+
+
 def test_attempts_are_replaced_by_what_is_newly_known(runner):
     a_run(runner)
     a_run(runner, "run-2")
