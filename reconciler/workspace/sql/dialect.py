@@ -15,13 +15,15 @@ class Dialect:
     ``shared``: several runners write at once, so they lock the rows that they rely on. Where they
     do not, a writer is alone anyway. ``alive`` finds a session that may write, and keeps it from
     being ended meanwhile; ``gone`` tells which others have lost their right, as a condition on
-    ``sessions``; ``notify`` tells all listeners when the transaction ends.
+    ``sessions``; ``notify`` tells all listeners when the transaction ends; ``count`` lets plans of
+    statements know of many new rows before the database finds out by itself.
     """
 
     shared: bool
     alive: str
     gone: str
     notify: str | None
+    count: str | None
 
     def claiming(self, statement: str, table: str) -> str:
         """Let a SELECT claim the rows of ``table``, and leave out what somebody else claimed."""
@@ -36,10 +38,12 @@ SQLITE = Dialect(
     # Whoever may write holds the lock, and is alone.
     gone="TRUE",
     notify=None,
+    count=None,
 )
 POSTGRES = Dialect(
     shared=True,
     alive="SELECT 1 FROM sessions WHERE fence = ? AND ended_at IS NULL FOR SHARE",
     gone=f"pg_try_advisory_xact_lock({SESSION_KEY}, fence::int)",
     notify="SELECT pg_notify('reconciler.' || current_schema(), '')",
+    count="ANALYZE schedules, pipelines, datastores, declarations, folders, timers",
 )

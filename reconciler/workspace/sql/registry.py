@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from reconciler.workspace.sql.driver import Driver
 
 
+# So many new rows are worth the tenth of a second that it takes to look at them.
+_MANY = 1_000
+
+
 class SqlRegistry(SqlReader):
     """A :class:`~reconciler.workspace.base.Registry` on one SQL database."""
 
@@ -54,9 +58,13 @@ class SqlRegistry(SqlReader):
     def transaction(self) -> Iterator[SqlRegistryTransaction]:
         """Begin writing; commits at the end of the block, rolls back on an exception."""
         with self._database.registering() as connection:
-            yield SqlRegistryTransaction(connection, self._database.now(connection))
-            if (notify := self._database.dialect.notify) is not None:
-                driver(connection).execute(notify)
+            transaction = SqlRegistryTransaction(connection, self._database.now(connection))
+            yield transaction
+            dialect = self._database.dialect
+            if dialect.count is not None and transaction.declared > _MANY:
+                driver(connection).execute(dialect.count)
+            if dialect.notify is not None:
+                driver(connection).execute(dialect.notify)
 
     @contextmanager
     def _lend(self) -> Iterator[Driver]:

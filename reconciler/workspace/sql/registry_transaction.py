@@ -77,7 +77,10 @@ _GROUP_OF = select(experiments).where(experiments.c.name == bindparam("b_name"))
 
 
 class SqlRegistryTransaction(SqlLiveReader):
-    """A :class:`~reconciler.workspace.base.RegistryTransaction`: one SQL transaction."""
+    """A :class:`~reconciler.workspace.base.RegistryTransaction`: one SQL transaction.
+
+    ``declared`` counts the declarations that it has recorded.
+    """
 
     def __init__(self, connection: Connection, now: int) -> None:
         raw = driver(connection)
@@ -85,6 +88,7 @@ class SqlRegistryTransaction(SqlLiveReader):
         self._connection = connection
         self._raw = raw
         self._now = now
+        self.declared = 0
 
     def now(self) -> int:
         """Give the instant this transaction writes with."""
@@ -328,6 +332,7 @@ class SqlRegistryTransaction(SqlLiveReader):
 
     def declare(self, owner: Owner, declarations: Sequence[Declaration]) -> None:
         """Record what was applied to objects; their live rows carry the same file and line."""
+        self.declared += len(declarations)
         declared.declare(self._raw, owner, declarations)
 
     def undeclare(self, owner: Owner, kind: str, names: Iterable[str]) -> None:

@@ -35,6 +35,7 @@ from tests.workspace.make import (
     Postgres,
     a_run,
     child,
+    declaration,
     due,
     fire,
     on_timer,
@@ -203,6 +204,16 @@ def test_a_reader_is_light_and_costs_a_statement_each(workspaces, workspace):
     assert (reader.live().schedules[0].name, len(statements)) == ("s", 2)
     with child(LIGHT, workspaces.path) as process:
         assert process.stdout.readline() == "[]\n"
+
+
+def test_many_new_rows_are_known_to_the_planner_at_once(workspaces, workspace):
+    counted = "SELECT 1 FROM pg_class WHERE relname = 'declarations' AND reltuples >= 1001"
+    with workspace.registry.transaction() as write:
+        write.declare(OWNER, [declaration(name="few")])
+    assert not workspaces.by_hand(counted)
+    with workspace.registry.transaction() as write:
+        write.declare(OWNER, [declaration(name=f"s{number}") for number in range(1_001)])
+    assert workspaces.by_hand(counted)
 
 
 def test_text_that_postgres_cannot_hold_is_still_recorded(workspace):
