@@ -3,6 +3,7 @@
 import pytest
 
 from reconciler.run import AttemptState, RunState
+from reconciler.workspace.records import Alarm
 from tests.crash.points import POINTS
 from tests.crash.world import by_clock, by_data
 
@@ -29,6 +30,12 @@ def lost(world, **fields):
         workspace.ledger.set_pool("few", 1)
     world.forward(60)
     world.die(point="TOKEN_TAKEN")
+
+
+def told(world):
+    """Count how often somebody was told of an outcome that cannot be known."""
+    with world.opened() as workspace:
+        return [alert.alarm for alert in workspace.ledger.alerts()].count(Alarm.UNKNOWN)
 
 
 def the_run(world):
@@ -59,7 +66,7 @@ def test_what_took_its_token_and_died_fails_unless_the_schedule_says_otherwise(w
     world.check()
     run, tries, _ = the_run(world)
     assert tries == [AttemptState.UNKNOWN]
-    assert (run.state, world.starts()) == (RunState.FAILED, {})
+    assert (run.state, world.starts(), told(world)) == (RunState.FAILED, {}, 1)
     assert run.reason.startswith("step only: outcome unknown")
 
 
@@ -70,7 +77,7 @@ def test_what_took_its_token_and_died_is_another_attempt_where_the_schedule_asks
     run, tries, _ = the_run(world)
     assert tries == [AttemptState.UNKNOWN, AttemptState.FINISHED]
     assert run.state is RunState.FINISHED
-    assert world.starts() == {f"{run.id}/only/2": 1}
+    assert (world.starts(), told(world)) == ({f"{run.id}/only/2": 1}, 1)
 
 
 def test_what_took_its_token_and_died_waits_for_somebody_where_the_schedule_says_so(world):
@@ -84,4 +91,4 @@ def test_what_took_its_token_and_died_waits_for_somebody_where_the_schedule_says
     world.check()
     run, _, used = the_run(world)
     assert (run.state, run.reason, used) == (RunState.CANCELED, "looked at it", 0)
-    assert world.starts() == {}
+    assert (world.starts(), told(world)) == ({}, 1)

@@ -61,7 +61,7 @@ trigger:
 class Sqlite:
     """A workspace on SQLite, whose clock is that of each process."""
 
-    runners = 1
+    name, runners = "sqlite", 1
 
     def __init__(self, folder, _databases):
         self.url = f"sqlite:{folder}/ws.db"
@@ -77,7 +77,7 @@ class Sqlite:
 class Postgres:
     """A workspace on PostgreSQL, whose clock is a row."""
 
-    runners = 2
+    name, runners = "postgres", 2
 
     def __init__(self, _folder, databases):
         self.url = databases().workspace()
@@ -103,7 +103,7 @@ class Postgres:
             raw.execute(statement)
 
 
-STORES = {"sqlite": Sqlite, "postgres": Postgres}
+STORES = {store.name: store for store in (Sqlite, Postgres)}
 
 
 class World:
