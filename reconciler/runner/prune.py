@@ -13,7 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from reconciler.clock import SECOND
@@ -32,6 +32,8 @@ _PAGE = 1_000
 # Seconds: a runner has other things to do when it starts.
 FIRST = 60.0
 EVERY = 3_600.0
+# Who waits for SQLite looks again after 25 ms at the latest, at first.
+REST = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +68,13 @@ def prune(  # noqa: PLR0913  (what may go, and how)
     keep: int = 0,
     dry_run: bool = False,
     stop: Callable[[], bool] = lambda: False,
+    rest: Callable[[float], object] = sleep,
 ) -> Counter[str]:
     """Delete what is older than ``retention``, but for the newest ``keep`` of each schedule.
 
-    ``folder`` is where this machine keeps logs and working files. It ends early, after a small
-    transaction, when ``stop`` says so; the next call does the rest. Returns counts: runs, attempts,
+    ``folder`` is where this machine keeps logs and working files. After each small
+    transaction it ends early if ``stop`` says so, and the next call does what is left; else it
+    takes a ``rest`` of as many seconds, in which others write. Returns counts: runs, attempts,
     fires, polls, changes, alerts, sessions, logs, workdirs, code.
     """
     now = upkeep.now()
@@ -91,15 +95,22 @@ def prune(  # noqa: PLR0913  (what may go, and how)
             if stop():
                 return counts
     with contextlib.closing(upkeep.prune(cuts, dry_run=dry_run)) as steps:
+        began = monotonic()
         for kind, count in steps:
             counts[kind] += count
             if stop():
                 break
+            if count and not dry_run:
+                rest(max(REST, monotonic() - began))
+            began = monotonic()
     return +counts
 
 
 class Janitor:
-    """Does ``work`` once an hour, in a thread of its own; ``work`` is told when to ``stop``."""
+    """Does ``work`` once an hour, in a thread of its own.
+
+    ``work`` is told when to ``stop``, and how to ``rest``; see :func:`prune`.
+    """
 
     def __init__(self, work: Callable[..., Counter[str]]) -> None:
         self._work = work
@@ -123,7 +134,7 @@ class Janitor:
 
     def _do(self) -> None:
         try:
-            counts = self._work(stop=self._stop.is_set)
+            counts = self._work(stop=self._stop.is_set, rest=self._stop.wait)
         except Exception as error:
             # The next time does the rest; the runner must not end for it.
             meant = isinstance(error, ReconcilerError)

@@ -103,7 +103,7 @@ def at_once(monkeypatch):
 def test_the_janitor_works_beside_the_loop_and_tells_what_it_did(at_once, caplog):
     done = threading.Event()
 
-    def work(*, stop):
+    def work(*, stop, rest):
         done.set()
         return Counter(runs=2, fires=3)
 
@@ -126,7 +126,7 @@ def test_the_janitor_does_not_begin_at_once_nor_while_it_works(monkeypatch):
     monkeypatch.setattr(module, "EVERY", 0.0)
     begun, calls = threading.Event(), []
 
-    def work(*, stop):
+    def work(*, stop, rest):
         calls.append(1)
         begun.set()
         assert until_stopped(stop)
@@ -147,7 +147,7 @@ def until_stopped(stop):
 
 @pytest.mark.parametrize("error", [WorkspaceBusy("busy"), ZeroDivisionError("defect")])
 def test_the_runner_outlives_a_janitor_that_fails(at_once, caplog, error):
-    def work(*, stop):
+    def work(*, stop, rest):
         raise error
 
     janitor = Janitor(work)
