@@ -103,6 +103,10 @@ class _Teller:
         """
         wide = MINUTE - 1 if instant % MINUTE == 0 else 0
         found = self.ledger.fires_between(self.here.id, instant - 1, instant + wide)
+        if self.calendar is not None and self.calendar.count(instant - 1, instant + wide) == 0:
+            # Between two dues that a gap stands for, nothing was passed over.
+            now = self.here.revision
+            found = [f for f in found if f.decision is not Decision.GAP or f.revision != now]
         order = ("ri", "d", "b", "m")
 
         def rank(fire: Fire) -> tuple[int, int, int]:

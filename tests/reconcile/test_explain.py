@@ -112,6 +112,16 @@ def test_a_hold_stops_what_is_due_and_then_leaves_one_row_for_all(place):
         )
 
 
+def test_between_two_dues_that_were_passed_over_nothing_was_due(place):
+    place.apply(a=HELLO, b=minutely())
+    operate.hold_schedule(place.registry, "every-minute", who="ann", why="audit", until=None)
+    place.forward(150)
+    operate.release_schedule(place.registry, "every-minute")
+    found = ask_about(place, "2026-03-02T12:01:30")
+    assert found.answer == "It did not run at 2026-03-02 12:01:30 UTC: it was not due then."
+    assert found.fires == ()
+
+
 def test_a_hold_that_ends_before_a_fire_does_not_stop_it(place):
     place.apply(a=HELLO, b=minutely())
     operate.hold_schedule(
