@@ -96,4 +96,4 @@ def test_completion_proposes_commands(monkeypatch, capsys):
     monkeypatch.setenv("COMP_CWORD", "1")
     with pytest.raises(SystemExit, match="0"):
         run([])
-    assert capsys.readouterr().out.split() == ["plain,render", "plain,release"]
+    assert capsys.readouterr().out.split() == ["plain,render", "plain,release", "plain,restore"]
