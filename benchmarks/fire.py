@@ -170,7 +170,8 @@ def peers(folder: str, make: Callable[[str], Store], count: int) -> Iterator[tup
 
 
 def main() -> None:
-    count, rounds = (int(text) for text in (sys.argv[1:] + [str(COUNT), "10"][len(sys.argv) - 1 :]))
+    given = sys.argv[1:]
+    count, rounds = (int(text) for text in given + [str(COUNT), "10"][len(given) :])
     print(f"{count:,} schedules, {count // rounds:,} of them due at once; fires a second")
     rates = {}
     with tempfile.TemporaryDirectory() as folder, postgres() as make:

@@ -27,7 +27,7 @@ FLOOR = """
 import gc, os, sys
 
 def place(number):
-    return f"run{number // 10}/step{number % 10}/1"
+    return f"run{number // steps}/step{number % steps}/1"
 
 def sync_folder(path):
     folder = os.open(path, os.O_RDONLY)
@@ -48,7 +48,7 @@ def launch(path, program):
     os.rename(path + "/exit.new", path + "/exit")
     sync_folder(path)
 
-root, program, count = sys.argv[1], sys.argv[2], int(sys.argv[3])
+root, program, count, steps = *sys.argv[1:3], *map(int, sys.argv[3:])
 gc.freeze()
 print("ready", flush=True)
 sys.stdin.readline()
@@ -91,10 +91,10 @@ def wait(executor: LocalExecutor, count: int) -> None:
         count -= len(os.read(executor.wakeup(), count))
 
 
-def floor(root: str, count: int) -> float:
-    """Seconds the bare loop takes, without the start of its interpreter."""
+def floor(root: str, count: int, steps: int = 10) -> float:
+    """Seconds the bare loop takes for runs of ``steps``, without its interpreter's start."""
     Path(root).mkdir()
-    argv = [sys.executable, "-I", "-c", FLOOR, root, TRUE, str(count)]
+    argv = [sys.executable, "-I", "-c", FLOOR, root, TRUE, str(count), str(steps)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin
         assert process.stdout

@@ -132,14 +132,14 @@ class LocalExecutor:
             raise
 
     def _make(self, folders: Iterable[Path]) -> None:
-        """Make folders of attempts; those of their runs are on disk when this returns."""
+        """Make folders of attempts; that of all runs is on disk when this returns.
+
+        What lies below it is brought there by whoever takes the token, many at a time.
+        """
         try:
-            above = {str(self._root)}
             for folder in folders:
                 os.makedirs(folder, exist_ok=True)  # noqa: PTH103  (half the time of Path.mkdir)
-                above.add(str(folder.parents[1]))
-            for each in above:
-                server.sync_folder(each)
+            server.sync_folder(str(self._root))
         except OSError as error:
             raise ExecutorError(f"no attempt can be started: {error}") from error
 

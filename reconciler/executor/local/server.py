@@ -70,8 +70,9 @@ def take_token(folder: str, content: bytes) -> int | None:
     """Take the start token of the attempt whose folder this is, once and for all.
 
     Who has the lock of a blank token signs it, and it is taken once it is signed; so it is locked
-    from the first moment it counts. When this returns it is on disk, with its folder and the one
-    above. Gives the descriptor that holds the lock, or None if another has it or has had it.
+    from the first moment it counts. When this returns it is on disk, with its folder and the two
+    above: those of the step and of the run. Gives the descriptor that holds the lock, or None if
+    another has it or has had it.
 
     Raises:
         OSError: it could not be made to last; whether it was taken is known by looking again.
@@ -88,8 +89,9 @@ def take_token(folder: str, content: bytes) -> int | None:
         if isinstance(error, BlockingIOError):
             return None
         raise
-    sync_folder(folder)
-    sync_folder(folder.rpartition("/")[0])
+    step = folder.rpartition("/")[0]
+    for above in (folder, step, step.rpartition("/")[0]):
+        sync_folder(above)
     return descriptor
 
 
