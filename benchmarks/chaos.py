@@ -223,6 +223,11 @@ class Runner:
         self.process.kill()
         self.process.wait()
 
+    def tend(self) -> None:
+        """Begin it again where it ended by itself, as whoever supervises it would."""
+        if self.process.poll() is not None:  # it found the database down
+            self.begin()
+
     def stop(self) -> None:
         """End it in order."""
         self.process.terminate()
@@ -316,13 +321,18 @@ class Chaos:
         after = {between: time.monotonic() + self._chance.uniform(*between) for between in kinds}
         end = self._stretches[0].instant + fires * MINUTE // self._schedules
         while self._stretches[-1].at(SystemClock().now()) < end:
-            time.sleep(0.05)
+            self._pause()
             for between, befall in kinds.items():
                 if time.monotonic() >= after[between]:
                     if befall != self._step:
                         self._troubles.append(SystemClock().now())
                     befall()
                     after[between] = time.monotonic() + self._chance.uniform(*between)
+
+    def _pause(self) -> None:
+        time.sleep(0.05)
+        for runner in self._runners:
+            runner.tend()
 
     def _kill(self) -> None:
         self._kills += 1
@@ -344,7 +354,7 @@ class Chaos:
         """Wait until all that was due before the clock stopped is over."""
         ledger = self._store.open().ledger
         for _ in range(2_400):
-            time.sleep(0.05)
+            self._pause()
             wake = ledger.next_wake()
             decided = wake is None or wake > ledger.now()
             if decided and not ledger.waiting_runs() and not ledger.running_runs():
