@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 from collections import Counter
 
 import pytest
@@ -79,7 +80,8 @@ def test_a_busy_minute_with_thirty_kills_loses_and_repeats_nothing(world):
         runners[which].kill()
         runners[which] = start(world)
     up_to_now(world)
-    assert [runner.stop() for runner in runners] == [0] * len(runners)
+    # One that has only just begun has nothing to bring to an end.
+    assert {runner.stop() for runner in runners} <= {0, -signal.SIGTERM}
     runs = world.check()
     assert {run.state for run in runs} == {RunState.FINISHED}
     assert len(runs) > SCHEDULES // 2

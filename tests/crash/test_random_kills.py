@@ -7,7 +7,7 @@ import pytest
 from reconciler.run import Decision, RunState
 from tests.crash.world import by_clock, by_data
 
-LIVES = {"sqlite": 700, "postgres": 300}
+LIVES = {"sqlite": 760, "postgres": 240}
 PARTS = 4
 CALLS = 80  # about as many as three passes that find something to do
 
