@@ -16,6 +16,8 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
+
 from reconciler import settings
 from reconciler.runner.config import RunnerConfig
 from tests.crash.points import POINTS, SHIM_POINTS, ExecutorPort, LedgerPort, Port
@@ -74,8 +76,11 @@ def open_runner(url, clock, tell, restless=None):
     return settings.open_runner(workspace, RunnerConfig())
 
 
-def live(*, url, home, log, instant, speed, point=None, calls=None):
-    """Be a runner until the ``point``, so many ``calls``, or SIGTERM."""
+def live(*, url, home, log, instant, speed, point=None, calls=None, freeze=False):
+    """Be a runner until the ``point`` or so many ``calls``, whatever comes first, or SIGTERM.
+
+    With ``freeze`` what it has started is stopped when it dies, its pids in the file ``frozen``.
+    """
     os.dup2(os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY), 2)
     logging.basicConfig(level=logging.INFO, format="%(process)d %(levelname)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -87,6 +92,11 @@ def live(*, url, home, log, instant, speed, point=None, calls=None):
 
     def tell(*said):
         if (point and POINTS[point](*said)) or (calls and next(counted) >= calls):
+            if freeze:
+                pids = [child.pid for child in psutil.Process().children()]
+                for pid in pids:
+                    os.kill(pid, signal.SIGSTOP)
+                Path(home, "frozen").write_text(json.dumps(pids))
             os.kill(os.getpid(), signal.SIGKILL)
 
     if point or calls:

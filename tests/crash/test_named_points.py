@@ -1,11 +1,15 @@
 """SIGKILL at each point that matters: the next runner loses and repeats nothing."""
 
+import json
+
+import psutil
 import pytest
 
 from reconciler.run import AttemptState, RunState
 from reconciler.workspace.records import Alarm
 from tests.crash.points import POINTS
 from tests.crash.world import by_clock, by_data
+from tests.processes import until
 
 
 def prepared(world, **fields):
@@ -21,6 +25,27 @@ def prepared(world, **fields):
     (world.landing / "new").write_text("new")
     world.forward(60)
     return world
+
+
+def ended(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def test_what_was_submitted_and_comes_late_starts_nothing_any_more(world):
+    world.apply(by_clock("ticking", world.now, 30))
+    world.forward(60)
+    world.die(point="LAUNCHED_NOT_RECORDED", freeze=True)
+    world.settle()
+    (run,) = world.check()
+    assert run.state is RunState.FINISHED
+    (server,) = json.loads((world.folder / "frozen").read_text())
+    process = psutil.Process(server)
+    process.resume()
+    until(lambda: ended(process))
+    assert world.starts() == {f"{run.id}/only/1": 1}
 
 
 def lost(world, **fields):

@@ -5,20 +5,29 @@ import random
 import pytest
 
 from reconciler.run import Decision, RunState
+from tests.crash.points import POINTS, SHIM_POINTS
 from tests.crash.world import by_clock, by_data
 
 LIVES = {"sqlite": 760, "postgres": 240}
 PARTS = 4
 CALLS = 80  # about as many as three passes that find something to do
+DEEP = sorted(POINTS.keys() - SHIM_POINTS)
 
 
 def disturb(world, chance):
     """Change something in the watched directory."""
-    name = world.landing / f"{chance.randrange(8)}"
+    name = world.landing / f"{chance.randrange(50)}"
     if name.exists() and chance.random() < 0.3:
         name.unlink()
     else:
         name.write_text("x" * chance.randrange(1_000))
+
+
+def death(chance):
+    """Choose any call, or the next of those after which most is at stake."""
+    if chance.random() < 0.5:
+        return {"calls": chance.randrange(1, CALLS)}
+    return {"point": chance.choice(DEEP), "calls": 2 * CALLS}
 
 
 @pytest.mark.parametrize("part", range(PARTS))
@@ -43,7 +52,7 @@ def test_runners_killed_at_random_lose_and_repeat_nothing(world, part):
             disturb(world, chance)
         # The clock is also set back now and then.
         world.forward(chance.choice([0, 1, 10, 20, 40, 60, -30]))
-        world.die(calls=chance.randrange(1, CALLS), speed=chance.choice([0, 60]))
+        world.die(**death(chance), speed=chance.choice([0, 60]))
     world.forward(150)
     world.settle()
     runs = world.check()
