@@ -6,6 +6,7 @@ start tokens for each machine. Whoever lost its session must change nothing any 
 
 import itertools
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import Phase, settings
@@ -97,6 +98,28 @@ class Protocol(RuleBasedStateMachine):
         runner.gone = self.clock.instant if runner.gone is None else runner.gone
         runner.over = True
 
+    @rule(
+        target=runners,
+        runner=runners,
+        node=st.sampled_from(["here", "there"]),
+        seconds=st.sampled_from([0, 61]),
+        ends=st.booleans(),
+    )
+    def relieve(self, runner, node, seconds, ends):
+        """One dies in the midst of its work, and sooner or later there is another."""
+        if runner.over:
+            return multiple()
+        self.work(runner)
+        self.die(runner)
+        made = self.begin(node)
+        if not isinstance(made, Runner):
+            return multiple()
+        self.take_over(made, PATIENCE)
+        self.forward(seconds)
+        self.take_over(made, PATIENCE)
+        self.move_on(made, ends)
+        return made
+
     @rule(seconds=st.sampled_from([1, 30, 61]))
     def forward(self, seconds):
         self.clock.instant += seconds * SECOND
@@ -131,6 +154,13 @@ class Protocol(RuleBasedStateMachine):
             new = tx.record_fires(made[:1], made[1:])
         assert (len(new) == 1) == ((schedule_id, key) not in self.keys)
         self.keys.add((schedule_id, key))
+
+    @rule(runner=runners)
+    def work(self, runner):
+        for schedule in (0, 1):
+            due = 1 + len(self.keys)
+            self.decide(runner, schedule, due, pooled=due % 3 > 0)
+        self.launch(runner)
 
     @rule(runner=runners)
     def launch(self, runner):
@@ -172,6 +202,8 @@ class Protocol(RuleBasedStateMachine):
                 (attempt.run_id, end(attempt), "") for attempt in learned if attempt.id in recorded
             ]
             ended = tx.finish_runs(over, self.clock.instant)
+            failed = [run for run in runs if (run.id, RunState.FAILED, "") in over]
+            tx.insert_runs([again_of(run) for run in failed if run.number == 1])
         mine = {run_id for run_id, fence in self.holder.items() if fence == runner.fence}
         assert {run.id for run in runs} <= mine
         assert recorded == {attempt.id for attempt in [*learned, *again]}
@@ -182,10 +214,15 @@ class Protocol(RuleBasedStateMachine):
 
     @invariant()
     def all_is_well(self):
-        fires = [fire for id_ in self.schedules for fire in self.seen.fires(id_, limit=100)]
-        runs = {run.id: run for run in self.seen.runs(limit=100)}
+        fires = [fire for id_ in self.schedules for fire in self.seen.fires(id_, limit=1_000)]
+        runs = {run.id: run for run in self.seen.runs(limit=1_000)}
         assert {(fire.schedule_id, fire.occurrence_key) for fire in fires} == self.keys
-        assert sorted(fire.run_id for fire in fires) == sorted(runs)
+        first = {run.id for run in runs.values() if run.retry_of is None}
+        assert sorted(fire.run_id for fire in fires) == sorted(first)
+        failed = {id_ for id_ in first if runs[id_].state is RunState.FAILED}
+        assert sorted(run.retry_of for run in runs.values() if run.id not in first) == sorted(
+            failed
+        )
         (pool,) = self.seen.pools()
         assert pool.used <= SLOTS
         now_final = {
@@ -220,6 +257,12 @@ class Protocol(RuleBasedStateMachine):
         return Attempt(
             run_id=run_id, step="s", number=1, state=state, created_at=self.clock.instant
         )
+
+
+def again_of(failed):
+    return replace(
+        failed, id=f"{failed.id}-again", state=RunState.NOT_STARTED, number=2, retry_of=failed.id
+    )
 
 
 def end(attempt):
@@ -257,8 +300,8 @@ def test_on_sqlite_no_order_of_things_lets_anything_happen_twice(tmp_path):
         folder.mkdir()
         return OneFile(folder)
 
-    check(store, one_at_a_time=True, examples=20)
+    check(store, one_at_a_time=True, examples=40)
 
 
 def test_on_postgres_no_order_of_things_lets_anything_happen_twice(databases):
-    check(lambda: Postgres(databases), one_at_a_time=False, examples=12)
+    check(lambda: Postgres(databases), one_at_a_time=False, examples=15)
