@@ -210,6 +210,20 @@ class Protocol(RuleBasedStateMachine):
         assert ended == [run_id for run_id, _, _ in over]
         self.submit(runner, [attempt.id for attempt in again])
 
+    @rule(runner=runners)
+    def meddle(self, runner):
+        """Write about runs that are another's, or over, or began already: nothing comes of it."""
+        if self.refused(runner):
+            return
+        closed = [id_ for id_, fence in self.holder.items() if fence != runner.fence]
+        closed += [id_ for id_ in self.holder if id_ in self.final and id_ not in closed]
+        now = self.clock.instant
+        with runner.ledger.transaction() as tx:
+            assert tx.start_runs(sorted(self.holder), now) == []
+            assert tx.finish_runs([(id_, RunState.CANCELED, "no") for id_ in closed], now) == []
+            tries = [self.attempt(id_, AttemptState.CANCELED) for id_ in closed]
+            assert tx.record_attempts(tries) == set()
+
     # What must hold ---------------------------------------------------------------------------
 
     @invariant()
