@@ -238,7 +238,8 @@ class Protocol(RuleBasedStateMachine):
             failed
         )
         (pool,) = self.seen.pools()
-        assert pool.used <= SLOTS
+        used = [run for run in runs.values() if run.pool == POOL and run.state is RunState.RUNNING]
+        assert pool.used == len(used) <= SLOTS
         now_final = {
             run.id: (run.state, run.reason, run.ended_at) for run in runs.values() if run.state.over
         }
