@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from reconciler.runner.admit import Limits
     from reconciler.runner.compose import Composer
     from reconciler.runner.prune import Janitor
+    from reconciler.runner.reap import Underway
     from reconciler.workspace.base import Ledger
 
 log = logging.getLogger(__name__)
@@ -162,8 +163,11 @@ class Daemon:
         self._look_at_zones(now)
         self._ledger.take_over(self._patience)
         self._observer.observe(now)
+        underway = self._reap(now)
+        # A run that is over must not stand in the way of what is decided next.
+        if self._launcher.launch(underway, now, begin=False) == now:
+            underway = self._reap(now)
         self._ticker.tick(BATCHES)
-        underway = reap(self._ledger, self._executor, now, self._node, self._metrics)
         retry = self._launcher.launch(underway, now)
         self._deadlines.look(now)
         if self._janitor is not None:
@@ -245,12 +249,15 @@ class Daemon:
         else:
             log.info("time zone data of version %s", mine or "unknown")
 
+    def _reap(self, now: int) -> Underway:
+        return reap(self._ledger, self._executor, now, self._node, self._metrics)
+
     def _finishing(self) -> int | None:
         """Move only what is under way; None once nothing is, or it is another runner's."""
         if self._lost:
             return None
         now = self._ledger.now()
-        underway = reap(self._ledger, self._executor, now, self._node, self._metrics)
+        underway = self._reap(now)
         self._launcher.launch(underway, now, begin=False)
         return now + LONGEST_SLEEP if underway.live else None
 

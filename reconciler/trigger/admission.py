@@ -17,8 +17,8 @@ from reconciler.trigger.overlap import startable
 if TYPE_CHECKING:
     from reconciler.run import Run
 
-# Whose holds those are that the runner sets by itself.
-RUNNER = "reconciler"
+# Whose holds those are that the runner sets by itself; no user of a machine is called so.
+RUNNER = "the runner"
 
 
 class Wait(StrEnum):

@@ -167,25 +167,24 @@ class _Replay:
         span = jitter // timedelta(microseconds=1)
         return due + delay(self.subject.id, due, span, self.calendar.next_after(due))
 
-    def move(self, now: int) -> None:
-        """End what is over and start what may start, until nothing more happens now."""
-        while True:
-            for row in self.running:
-                if _ends(row) <= now:
-                    row.done = True
-            self.running = [row for row in self.running if not row.done]
-            ready = [row for row in self.waiting if row.not_before <= now]
-            policy = self.policy
-            places = startable(
-                policy.overlap, policy.max_active_runs, len(self.running), len(ready)
-            )
-            if places == 0:
-                return
-            for row in ready[:places]:
-                ends_at = now + self.subject.duration
-                row.value = replace(row.value, starts_at=now, ends_at=ends_at)
-            self.running += ready[:places]
-            self.waiting = [row for row in self.waiting if row.value.starts_at is None]
+    def end(self, now: int) -> None:
+        """End what is over."""
+        for row in self.running:
+            if _ends(row) <= now:
+                row.done = True
+        self.running = [row for row in self.running if not row.done]
+
+    def start(self, now: int) -> bool:
+        """Start what may start; tells whether there was something."""
+        ready = [row for row in self.waiting if row.not_before <= now]
+        policy = self.policy
+        places = startable(policy.overlap, policy.max_active_runs, len(self.running), len(ready))
+        for row in ready[:places]:
+            ends_at = now + self.subject.duration
+            row.value = replace(row.value, starts_at=now, ends_at=ends_at)
+        self.running += ready[:places]
+        self.waiting = [row for row in self.waiting if row.value.starts_at is None]
+        return places > 0
 
     def next_event(self, now: int) -> int | None:
         """Give the next instant at which there is something to do, None for never."""
@@ -231,8 +230,11 @@ def simulate(
         now = _up(stretches, event)
         if now > until:
             break
+        # As the runner does: what is over stands in nobody's way.
+        replay.end(now)
         replay.tick(now)
-        replay.move(now)
+        while replay.start(now):
+            replay.end(now)
         while replay.rows and replay.rows[0].done:
             yield replay.rows.popleft().value
     for row in replay.rows:

@@ -361,7 +361,7 @@ def test_a_schedule_that_failed_too_often_is_held_by_the_runner(place):
     present = ask_about(place)
     gate, text = decider(present)
     assert gate == "hold"
-    assert text.startswith("it is held by reconciler: 1 run failed")
+    assert text.startswith("it is held by the runner: 1 run failed")
     assert [alert.alarm.value for alert in present.alerts] == ["paused"]
 
 

@@ -85,12 +85,13 @@ class Machine:
         self.ticker = Ticker(self.ledger, Book())
 
     def beat(self):
-        self.ticker.tick()
         now = self.clock.now()
+        self._move(now, begin=False)
+        self.ticker.tick()
         while self._move(now):
             pass
 
-    def _move(self, now):
+    def _move(self, now, *, begin=True):
         """End and start runs as the launcher does, without programs."""
         moved = 0
         with self.ledger.transaction() as tx:
@@ -111,7 +112,7 @@ class Machine:
             for id_, (schedule, _) in self.cases.items():
                 policy, queue = Policy.of(schedule), waiting[id_]
                 counts = len(running[id_]), len(queue)
-                places = startable(policy.overlap, policy.max_active_runs, *counts)
+                places = startable(policy.overlap, policy.max_active_runs, *counts) * begin
                 moved += len(tx.start_runs([run.id for run in queue[:places]], now))
         return moved
 

@@ -70,9 +70,10 @@ def waits_at_a_gate(place, gate, **fields):
     command = f"echo started >> {gate}.log; read line < {gate}"
     place.apply(
         a=f"kind: Pipeline\nname: hello\nsteps: [{{name: say, command: [sh, -c, '{command}']}}]\n",
-        b=minutely(**fields),
+        # Hourly: no later fire comes between.
+        b=minutely(**fields).replace("Minute", "Hour"),
     )
-    place.forward(60)
+    place.forward(3_600)
     return running(place)
 
 
@@ -174,7 +175,8 @@ def test_two_runners_at_once_share_the_work_and_repeat_none(place, tmp_path):
     names = [f"s{number}" for number in range(10)]
     command = f"echo $RECONCILER_SCHEDULE $RECONCILER_DUE >> {tmp_path}/log"
     pools = "pool: one\n"
-    place.ledger.set_pool("one", 3)
+    # More places than the first machine has room for: there is work for the other one.
+    place.ledger.set_pool("one", 10)
     place.apply(
         a=f"kind: Pipeline\nname: hello\nsteps: [{{name: say, shell: '{command}'}}]\n",
         **{name: minutely(name, overlap="queue") + pools for name in names},
@@ -193,6 +195,7 @@ def test_two_runners_at_once_share_the_work_and_repeat_none(place, tmp_path):
         for _ in range(3):
             place.forward(60)
             place.step()
+            there.step()
         with ThreadPoolExecutor() as threads:
             list(threads.map(work, [place, there]))
         runs = place.runs()

@@ -47,7 +47,7 @@ def test_a_run_waits_for_its_time(number, why):
 def test_a_hold_of_the_runner_itself_keeps_what_waits_and_nobody_elses_does():
     held = replace(ALONE, hold=OWN_HOLD)
     waits = admission(RUN, NOW, held, None)
-    assert (waits.wait, waits.reason) == (Wait.HOLD, "waits: held by reconciler: it fails")
+    assert (waits.wait, waits.reason) == (Wait.HOLD, "waits: held by the runner: it fails")
     assert admission(RUN, NOW, replace(held, hold=replace(OWN_HOLD, who="ann")), None) is None
     assert admission(RUN, NOW, replace(held, hold=replace(OWN_HOLD, until=NOW)), None) is None
 
