@@ -335,6 +335,7 @@ def open_runner(
     import socket  # noqa: PLC0415  (only here)
     from functools import partial  # noqa: PLC0415  (the same)
 
+    from reconciler.executor.local.identity import identity  # noqa: PLC0415
     from reconciler.runner.compose import Composer  # noqa: PLC0415
     from reconciler.runner.daemon import Daemon  # noqa: PLC0415
     from reconciler.runner.metrics import NOBODY  # noqa: PLC0415
@@ -348,14 +349,15 @@ def open_runner(
     composer = Composer(
         Workdirs(workspace.folder, workspace.registry.code), Secrets(config.secrets), datastore
     )
+    attempts = Path(workspace.folder, "attempts").resolve()
     return Daemon(
         ledger=workspace.ledger,
         executor=open_executor(workspace),
         composer=composer,
         datastore=datastore,
         limits=config.limits(),
-        # The programs that it can see are those whose evidence lies in its folder.
-        node=f"{socket.gethostname()}:{Path(workspace.folder, 'attempts').resolve()}",
+        # The programs that it can see are those whose evidence lies in this very folder.
+        node=f"{socket.gethostname()}:{attempts}#{identity(str(attempts))}",
         drain=config.drain // timedelta(microseconds=1),
         metrics=metrics or NOBODY,
         janitor=None

@@ -117,3 +117,17 @@ def test_a_runner_is_put_together_and_let_go(tmp_path):
     opened = open_workspace("sqlite:ws.db", str(tmp_path), create=True)
     runner = open_runner(opened, RunnerConfig())
     runner.close()
+
+
+def test_a_machine_that_takes_another_ones_place_and_name_is_not_the_node_that_the_other_was(
+    tmp_path,
+):
+    opened = open_workspace("sqlite:ws.db", str(tmp_path), create=True)
+    nodes = []
+    for emptied in (False, False, True):
+        if emptied:
+            (tmp_path / "attempts").rename(tmp_path / "away")
+        runner = open_runner(opened, RunnerConfig())
+        nodes.append(runner._node)
+        runner.close()
+    assert nodes[0] == nodes[1] != nodes[2]
