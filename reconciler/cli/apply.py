@@ -40,7 +40,7 @@ _DIGEST = re.compile("sha256:[0-9a-f]{64}")
 _AGAIN = "make a new one: reconciler plan --out"
 
 
-@click.command("apply")
+@click.command("apply", epilog="Example: reconciler apply --target prod --wait")
 @click.argument("file", required=False, metavar="[PLAN]")
 @click.option("--commit", metavar="COMMIT", help="Apply this commit, not the files as they lie.")
 @click.option(

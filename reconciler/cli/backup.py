@@ -10,7 +10,7 @@ from reconciler.clock import iso
 from reconciler.settings import backup_workspace
 
 
-@click.command("backup")
+@click.command("backup", epilog="Example: reconciler backup /backups/ml-2026-03-02.db")
 @click.argument("file", type=click.Path(dir_okay=False))
 @output
 @scoped

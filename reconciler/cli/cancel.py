@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from reconciler.settings import Workspace
 
 
-@click.command("cancel")
+@click.command("cancel", epilog="Example: reconciler cancel 3f2a9c --reason 'wrong data'")
 @click.argument("run", required=False)
 @click.option("--backfill", metavar="TOKEN", help="All runs of a backfill that are not over.")
 @click.option("--reason", help="Why; it is kept with the run.")

@@ -36,7 +36,7 @@ LEFT_BEHIND = shutil.ignore_patterns(".reconciler", "models", "results", "__pyca
 ENDINGS = (signal.SIGTERM, signal.SIGHUP)
 
 
-@click.command("demo")
+@click.command("demo", epilog="Example: reconciler demo /tmp/scoring")
 @click.argument(
     "folder", metavar="[DIR]", required=False, type=click.Path(file_okay=False, path_type=Path)
 )

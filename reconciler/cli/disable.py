@@ -17,7 +17,7 @@ from reconciler.reconcile.operate import (
 )
 
 
-@click.command("disable")
+@click.command("disable", epilog="Example: reconciler disable nightly-scoring --reason retired")
 @click.argument("words", nargs=-1, required=True, metavar="[schedule|pipeline] NAME")
 @click.option("--reason", default="disabled by hand", help="Why; it is kept with a hold.")
 @output

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _COLOURS = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red"}
 
 
-@click.command("doctor")
+@click.command(
+    "doctor", epilog="Example: reconciler doctor --workspace sqlite:/srv/ml/workspace.db"
+)
 @click.option("--config", metavar="FILE", help="The runner's own configuration.")
 @output
 @scoped

@@ -28,7 +28,7 @@ DRIFT = 2
 _COLOURS = {"~": "yellow", "-": "red"}
 
 
-@click.command("drift")
+@click.command("drift", epilog="Example: reconciler drift --write")
 @click.option("--write", is_flag=True, help="Edit the manifests so that they say what is live.")
 @click.option("--allow-dirty", is_flag=True, help="With --write: edit uncommitted files too.")
 @report

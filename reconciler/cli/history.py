@@ -26,7 +26,7 @@ _VALUE = 500
 _UNREADABLE = "its plan is of another version of this program, or was changed afterwards"
 
 
-@click.command("history")
+@click.command("history", epilog="Example: reconciler history 12")
 @click.argument("number", type=click.IntRange(min=1), required=False, metavar="[NUMBER]")
 @click.option(
     "--limit",

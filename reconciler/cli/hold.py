@@ -14,7 +14,7 @@ from reconciler.reconcile.operate import find_schedule, hold_schedule
 from reconciler.schedule import Missed, Schedule
 
 
-@click.command("hold")
+@click.command("hold", epilog="Example: reconciler hold nightly-scoring --until 2d --reason audit")
 @click.argument("name")
 @click.option("--reason", required=True, help="Why; it is shown wherever the schedule is.")
 @click.option(

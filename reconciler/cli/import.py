@@ -38,7 +38,7 @@ def _owner(_ctx: click.Context, _parameter: click.Parameter, value: str | None) 
     return Owner(project, target)
 
 
-@click.command("import")
+@click.command("import", epilog="Example: reconciler import nightly-scoring --dry-run")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--kind", type=click.Choice(list(_KINDS)), help="Only objects of this kind.")
 @click.option("--to", default=FOLDER, show_default=True, help="Where manifests go.")

@@ -62,7 +62,7 @@ print(greeting)
 _IGNORED = ".reconciler/"
 
 
-@click.command("init")
+@click.command("init", epilog="Example: reconciler init scoring --name risk")
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @click.option("--name", help="The project's name; by default the folder's.")
 def command(folder: Path, *, name: str | None) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 KINDS = ("schedules", "pipelines", "experiments", "datastores")
 
 
-@click.command("list")
+@click.command("list", epilog="Example: reconciler list pipelines --all")
 @click.argument("kind", type=click.Choice(KINDS), default="schedules")
 @click.option("--all", "everything", is_flag=True, help="Disabled ones too.")
 @output

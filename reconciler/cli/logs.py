@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _LOOK_AGAIN = 0.2
 
 
-@click.command("logs")
+@click.command("logs", epilog="Example: reconciler logs 3f2a9c --step score --follow")
 @click.argument("run")
 @click.option("--step", metavar="NAME", help="Only this step.")
 @click.option("--attempt", type=click.IntRange(1), help="Only this attempt; all by default.")

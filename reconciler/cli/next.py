@@ -37,7 +37,9 @@ class _Found:
     waiting: int | None = None
 
 
-@click.command("next")
+@click.command(
+    "next", epilog="Example: reconciler next nightly-scoring --count 3 --after 2026-03-27"
+)
 @click.argument("name")
 @click.option("--count", type=click.IntRange(1, 1_000), default=5, show_default=True)
 @click.option(

@@ -14,7 +14,7 @@ from reconciler.errors import Refused
 CHANGES = 2
 
 
-@click.command("plan")
+@click.command("plan", epilog="Example: reconciler plan --target prod --out plan.json")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
 @click.option("--ref", metavar="COMMIT", help="Plan this commit instead of the files as they lie.")
 @click.option("--out", metavar="FILE", help="Save the plan, for `reconciler apply FILE`.")

@@ -30,7 +30,7 @@ _WORDS = {
 }
 
 
-@click.command("prune")
+@click.command("prune", epilog="Example: reconciler prune --older-than 30d --keep 10 --dry-run")
 @click.option(
     "--older-than",
     "age",
@@ -55,7 +55,7 @@ def command(  # noqa: PLR0913  (its options)
 
     That is: decisions, runs, polls, alerts, logs and working files. What guards against running
     twice stays, and so does the history of applies. A runner does this by itself, once an hour, as
-    its configuration says (``retention``).
+    its configuration says (`retention`).
     """
     retention = read_runner_config(config).retention
     if age is not None:

@@ -11,7 +11,7 @@ from reconciler.reconcile.operate import find_schedule, release_schedule
 from reconciler.schedule import Missed
 
 
-@click.command("release")
+@click.command("release", epilog="Example: reconciler release nightly-scoring --catchup last")
 @click.argument("name")
 @click.option(
     "--catchup",

@@ -24,7 +24,7 @@ _WIDEST = 60
 _Entry = tuple[tuple[str, ...], tuple[str | int, ...], Any]
 
 
-@click.command("render")
+@click.command("render", epilog="Example: reconciler render schedule nightly-scoring --explain")
 @click.argument("kind", required=False, type=click.Choice(list(_KINDS)))
 @click.argument("name", required=False)
 @click.option("--defaults", is_flag=True, help="With json: fields at their default too.")

@@ -14,7 +14,7 @@ from reconciler.reconcile.restore import begin_anew
 from reconciler.settings import restoring_workspace, workspace_folder
 
 
-@click.command("restore")
+@click.command("restore", epilog="Example: reconciler restore /backups/ml-2026-03-02.db")
 @click.argument("file", type=click.Path(dir_okay=False))
 @click.option("--yes", is_flag=True, help="Go back, although the workspace there knows more.")
 @output

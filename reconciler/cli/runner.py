@@ -17,7 +17,7 @@ def command() -> None:
     """Fire schedules and run pipelines on this machine."""
 
 
-@command.command("start")
+@command.command("start", epilog="Example: reconciler runner start --listen 9464 --log-format json")
 @click.option("--config", metavar="FILE", help="The runner's own configuration.")
 @click.option("--create", is_flag=True, help="Make the workspace if there is none.")
 @click.option(

@@ -37,7 +37,7 @@ ROWS = 10
 Facts = dict[str, Any]
 
 
-@click.command("show")
+@click.command("show", epilog="Example: reconciler show pipeline batch-scoring@3")
 @click.argument("words", nargs=-1, required=True, metavar="[KIND] NAME")
 @output
 @scoped

@@ -12,7 +12,7 @@ from reconciler.cli.scope import Scope, check, output, scoped
 from reconciler.errors import ManifestError
 
 
-@click.command("validate")
+@click.command("validate", epilog="Example: reconciler validate --target prod")
 @output
 @scoped
 def command(scope: Scope, *, as_json: bool) -> int:

@@ -14,7 +14,10 @@ def command() -> None:
     """Look after the workspace itself."""
 
 
-@command.command("migrate")
+@command.command(
+    "migrate",
+    epilog="Example: reconciler workspace migrate --workspace sqlite:/srv/ml/workspace.db",
+)
 @output
 @scoped
 def migrate(scope: Scope, *, as_json: bool) -> None:

@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic_ns
@@ -23,6 +22,7 @@ from reconciler.clock import SECOND, Clock, iso
 from reconciler.datastore.base import DatastoreReader
 from reconciler.errors import ReconcilerError, SchemaMismatch
 from reconciler.runner.config import RunnerConfig
+from reconciler.runner.zone_data import in_use
 from reconciler.trigger.zones import resolve
 from reconciler.workspace.upkeep import Upkeep
 
@@ -195,7 +195,9 @@ def _mode(file: str) -> int:
 
 
 def _zone_data() -> Check:
-    return Check("time zone data", State.OK, f"tzdata {metadata.version('tzdata')}")
+    version, folder = in_use()
+    said = f"version {version or 'unknown'}, in {folder}" if folder else "of an unknown version"
+    return Check("time zone data", State.OK, said)
 
 
 def _schema(_: Patient, upkeep: Upkeep) -> Iterator[Check]:

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 _VERSION = re.compile(rb"# version (\w+)")
 
 
+def in_use() -> tuple[str, str]:
+    """Find which time zone data zoneinfo reads here: version and folder, both '' if not known."""
+    for file, _ in _files():
+        return _version(Path(file)), str(Path(file).parent)
+    return "", ""
+
+
 class ZoneData:
     """Looks once a minute. What was read of a zone before a change is forgotten."""
 

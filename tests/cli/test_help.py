@@ -1,5 +1,6 @@
 """What the program says of itself, and what it loads to say it."""
 
+import shlex
 import subprocess
 import sys
 from importlib import import_module
@@ -82,6 +83,23 @@ def test_every_command_has_help(name, capsys):
     for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.opts[-1] in out
+
+
+def commands():
+    """Give each command that does something, with the words it is called by."""
+    for name in COMMANDS:
+        command = import_module(f"reconciler.cli.{name}").command
+        inner = command.commands if isinstance(command, click.Group) else {}
+        yield from [([name, sub], inner[sub]) for sub in inner] or [([name], command)]
+
+
+@pytest.mark.parametrize(
+    ("words", "command"), [pytest.param(*one, id=" ".join(one[0])) for one in commands()]
+)
+def test_the_help_of_every_command_ends_with_an_example_that_it_takes(words, command):
+    head, *example = shlex.split(command.epilog)
+    assert [head, *example[: 1 + len(words)]] == ["Example:", "reconciler", *words]
+    command.make_context(words[-1], example[1 + len(words) :])
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

@@ -16,6 +16,7 @@ from reconciler.runner import doctor as module
 from reconciler.runner.config import RunnerConfig
 from reconciler.runner.doctor import Patient, State, examine, filesystem
 from reconciler.runner.secrets import Secret
+from reconciler.runner.zone_data import ZoneData
 from reconciler.workspace.sql import open_workspace
 from reconciler.workspace.sql.backup import open_upkeep
 from tests.workspace.make import a_run, edit, on_timer, schedule
@@ -66,6 +67,9 @@ def test_a_workspace_that_is_well_has_nothing_to_do(patient, workspace):
     assert all(not check.way_out for check in checks.values() if check.state is State.OK)
     assert checks["runner"].said.startswith("pid 7 on here, since 20")
     assert checks["datastore landing"].said == "its root can be listed, 4 files"
+    watched = ZoneData()
+    assert watched.changed(0)
+    assert checks["time zone data"].said.startswith(f"version {watched.version}, in /")
     assert list(checks) == [
         "program",
         "folder",
