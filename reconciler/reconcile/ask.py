@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 # this one.
 _MANUAL = uuid.UUID("6e2d1f3c-5a0b-5c7e-9d41-7a1f0c2b9e55")
 
+LONGEST_TOKEN = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -49,9 +51,10 @@ def run_schedule(
 
     Raises:
         NotFound: no such schedule or parameter.
-        Refused: the pipeline is not Active, a parameter has another type, or the token was used
-            with other parameters.
+        Refused: the pipeline is not Active, a parameter has another type, or the token is none or
+            was used with other parameters.
     """
+    _check(token)
     live, now = registry.live(), registry.now()
     here = find_schedule(live, name)
     schedule = spec_value(Schedule, here.spec)
@@ -71,9 +74,10 @@ def run_pipeline(  # noqa: PLR0913, PLR0917  (two ports, and what Azure ML's sub
 
     Raises:
         NotFound: no such pipeline or parameter.
-        Refused: it is not Active, a parameter has another type or no value, or the token was used
-            for another pipeline or with other parameters.
+        Refused: it is not Active, a parameter has another type or no value, or the token is none
+            or was used for another pipeline or with other parameters.
     """
+    _check(token)
     pipeline = find_pipeline(registry.live(), name)
     parameters, go_on = _checked(pipeline, given)
     now = registry.now()
@@ -92,6 +96,14 @@ def run_pipeline(  # noqa: PLR0913, PLR0917  (two ports, and what Azure ML's sub
         created_at=now,
     )
     return _submit(ledger, run, given)
+
+
+def _check(token: str) -> None:
+    # It is a part of a key, which databases do not take of any length.
+    if not 0 < len(token) <= LONGEST_TOKEN or not token.isprintable():
+        shown = f"{token[:20]}..." if len(token) > LONGEST_TOKEN else token
+        rule = f"printable characters, at most {LONGEST_TOKEN}"
+        raise Refused(f"{shown!a} is no token; use {rule}")
 
 
 def bound(live: Live, here: RegisteredSchedule) -> PublishedPipeline:

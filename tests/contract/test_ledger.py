@@ -307,8 +307,9 @@ def test_a_run_is_found_by_any_unambiguous_beginning_of_its_id(ledger):
         a_run(ledger, run_id)
     assert ledger.run("abc2").id == "abc2"
     assert ledger.run("abd").id == "abd"
-    with pytest.raises(NotFound, match="no run 'b'"):
-        ledger.run("b")
+    for other in ("b", "a\0b", "a\udcffb"):
+        with pytest.raises(NotFound, match="no run '"):
+            ledger.run(other)
     with pytest.raises(NotFound, match="several runs begin with 'abc': abc1, abc2"):
         ledger.run("abc")
     for number in range(3):

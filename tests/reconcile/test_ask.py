@@ -34,6 +34,16 @@ def test_a_run_by_hand_is_asked_for_once_per_token(place):
     assert run(place).run.state is RunState.FINISHED
 
 
+@pytest.mark.parametrize("token", ["", "a\0b", "a\udcffb", "a\nb", "x" * 201])
+def test_a_token_is_something_that_every_database_can_keep(place, token):
+    place.apply(a=HELLO, b=minutely())
+    with pytest.raises(Refused, match="is no token; use printable characters, at most 200"):
+        run(place, token=token)
+    with pytest.raises(Refused, match="is no token"):
+        ask.run_pipeline(place.registry, place.ledger, "hello", "e", {}, token)
+    assert run(place, token="Montag, früh" + "x" * 188).run.state is RunState.NOT_STARTED
+
+
 def test_one_token_means_a_run_of_each_schedule(place):
     place.apply(a=HELLO, b=minutely(), c=minutely("other"))
     assert run(place).run.id != run(place, "other").run.id

@@ -229,6 +229,7 @@ class SqlLedger(SqlSessions):
         Raises:
             NotFound: none, or several; the message names them.
         """
+        prefix = rows.plain(prefix)
         query = (
             select(*_RUN)
             .where(runs.c.id >= prefix, runs.c.id <= prefix + "\U0010ffff")
