@@ -150,6 +150,7 @@ class Ticker:
                     versions,
                 )
                 for timer in due
+                if not _held(here[timer.schedule_id], batch.now)
             ]
             batch.tx.move_timers(moves)
         return len(due)
@@ -238,6 +239,8 @@ class Ticker:
         cursors: dict[str, int] = {}
         for arrival in arrivals:
             schedule = here[arrival.schedule_id]
+            if _held(schedule, batch.now):
+                continue
             try:
                 spec = self._read(schedule, versions)
             except ReconcilerError as error:
@@ -370,6 +373,11 @@ class Ticker:
             start_by=_after(due.at, deadline.start),
             finish_by=_after(due.at, deadline.finish),
         )
+
+
+def _held(here: RegisteredSchedule, now: int) -> bool:
+    """Tell whether somebody has held the schedule since it was claimed: what was claimed waits."""
+    return here.hold is not None and here.hold.active(now)
 
 
 def _after(due: int, span: timedelta | None) -> int | None:

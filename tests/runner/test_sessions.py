@@ -8,9 +8,13 @@ import pytest
 
 from reconciler.errors import SessionLost
 from reconciler.executor.base import Exited
+from reconciler.reconcile import operate
 from reconciler.reconcile.ask import run_schedule
-from reconciler.run import AttemptState, RunState
+from reconciler.run import AttemptState, Decision, RunState
+from reconciler.schedule import Missed
+from reconciler.workspace.sql.ledger_transaction import SqlLedgerTransaction
 from tests.processes import until
+from tests.runner.test_data import LANDING, SHOW, on_arrival
 from tests.site import HELLO, Site, minutely, site
 from tests.workspace.make import Postgres, Sqlite
 
@@ -247,3 +251,56 @@ def test_one_that_never_stops_telling_does_not_keep_a_runner_from_resting(place,
     finally:
         os.close(heard)
         os.close(tell)
+
+
+@pytest.fixture
+def held_meanwhile(place, monkeypatch):
+    """Hold a schedule once, just after a runner has claimed it and before it is read."""
+
+    def arrange(claim, name, **hold):
+        plain = getattr(SqlLedgerTransaction, claim)
+
+        def claimed(tx, *given):
+            found = plain(tx, *given)
+            if found:
+                monkeypatch.setattr(SqlLedgerTransaction, claim, plain)
+                registry = place.workspaces.open().registry
+                operate.hold_schedule(registry, name, who="ann", why="audit", **hold)
+            return found
+
+        monkeypatch.setattr(SqlLedgerTransaction, claim, claimed)
+
+    return arrange
+
+
+@pytest.mark.parametrize("place", ["postgres"], indirect=True)
+def test_a_schedule_that_is_held_while_it_is_claimed_waits_and_fires_again_when_released(
+    place, held_meanwhile
+):
+    place.apply(a=HELLO, b=minutely())
+    place.forward(60)
+    due = place.schedule("every-minute").next_due
+    held_meanwhile("due_timers", "every-minute", until=None)
+    place.step()
+    assert not place.fires("every-minute")
+    assert place.schedule("every-minute").next_due == due
+    operate.release_schedule(place.registry, "every-minute", Missed.LAST)
+    place.finish()
+    assert [fire.decision for fire in place.fires("every-minute")] == [Decision.LAUNCH]
+
+
+@pytest.mark.parametrize("place", ["postgres"], indirect=True)
+def test_files_wait_for_a_hold_that_begins_while_their_schedule_is_claimed(place, held_meanwhile):
+    landing = place.project / "landing" / "in"
+    landing.mkdir(parents=True)
+    place.apply(store=LANDING, pipe=SHOW, sched=on_arrival())
+    place.poll()
+    (landing / "a.csv").write_text("1")
+    place.forward(300)
+    until_at = place.clock.now() + 3_600_000_000
+    held_meanwhile("arrivals", "on-arrival", until=until_at, catchup=Missed.SKIP)
+    place.poll()
+    place.forward(300)
+    place.poll()
+    assert not place.fires("on-arrival")
+    assert place.schedule("on-arrival").hold
