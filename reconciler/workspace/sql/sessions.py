@@ -27,12 +27,18 @@ SELECT 1 FROM runs WHERE state IN ('NotStarted', 'Running') AND state = 'Running
   AND fence <> :fence
 LIMIT 1
 """
+# One that is gone may have left a transaction open, which its server ends after a while: until then
+# it can write, and nobody waits for it.
 _END_OTHERS = """
 WITH others AS MATERIALIZED (
   SELECT fence FROM sessions WHERE ended_at IS NULL AND fence <> :fence
 ),
-lost AS MATERIALIZED (SELECT fence FROM others WHERE {gone})
-UPDATE sessions SET ended_at = :now WHERE fence IN (SELECT fence FROM lost)
+lost AS MATERIALIZED (SELECT fence FROM others WHERE {gone}),
+idle AS MATERIALIZED ({idle})
+UPDATE sessions SET ended_at = :now WHERE fence IN (SELECT fence FROM idle)
+"""
+_IDLE = """
+SELECT fence FROM sessions WHERE ended_at IS NULL AND fence IN (SELECT fence FROM lost)
 """
 _TAKE_OVER = """
 UPDATE runs SET fence = :fence
@@ -121,7 +127,9 @@ class SqlSessions:
         with self._database.writing() as connection:
             self._must_live(connection, session)
             raw = driver(connection)
-            raw.execute(_END_OTHERS.format(gone=self._database.dialect.gone), asked | {"now": now})
+            dialect = self._database.dialect
+            end = _END_OTHERS.format(gone=dialect.gone, idle=dialect.claiming(_IDLE, "sessions"))
+            raw.execute(end, asked | {"now": now})
             taken = raw.execute(_TAKE_OVER, asked | {"gone": now - patience})
             return [run_id for (run_id,) in taken]
 
