@@ -50,7 +50,7 @@ def command(scope: Scope, *, as_json: bool, name: str, when: str | None) -> None
     here = find_schedule(live, name)
     zone = zone_of(spec_value(Schedule, here.spec))
     asked = None if when is None else read_asked(parse_past(when, zone, now), zone)
-    found = explain(registry, workspace.ledger, here, asked)
+    found = explain(live, workspace.ledger, here, asked, now)
     running = address.has_runner()
     if as_json:
         document({**_data(found), "condition": condition(here, now), "runner": running})

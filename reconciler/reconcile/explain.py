@@ -9,16 +9,18 @@ from __future__ import annotations
 import uuid
 from dataclasses import replace
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from reconciler.clock import MINUTE, SECOND, to_datetime
 from reconciler.errors import InvalidValue, NotFound
 from reconciler.fields import duration_text
+from reconciler.live import DisabledBy
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.answer import Explanation, Passage, Passed, Waiting
 from reconciler.reconcile.line import Line
 from reconciler.run import Decision, Gate, RunState
-from reconciler.schedule import DatastoreChange, Schedule, Status
+from reconciler.schedule import DatastoreChange, Schedule, Status, WallGap
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.decide import held_by
 from reconciler.trigger.describe import clock_change, describe
@@ -27,11 +29,11 @@ from reconciler.trigger.zones import resolve
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from reconciler.live import RegisteredSchedule
+    from reconciler.live import Live, RegisteredSchedule
     from reconciler.reconcile.answer import Asked
     from reconciler.run import Fire, Run
     from reconciler.trigger.calendar import Calendar
-    from reconciler.workspace.base import Ledger, RegistryReader
+    from reconciler.workspace.base import Ledger
     from reconciler.workspace.records import Poll, Watch
 
 # Runs that wait, attempts, alerts and looks at a directory: as many as a person reads.
@@ -41,6 +43,12 @@ FEW = 10
 WINDOW, CLOCK, START = "window", "dst", "start"
 ORDER = (Gate.STATUS, Gate.HOLD, WINDOW, CLOCK, Gate.MISSED, Gate.OVERLAP, Gate.LIMIT, START)
 
+_BY = {
+    None: " in its manifest",
+    DisabledBy.GIT: " in its manifest",
+    DisabledBy.MISSING: ": its manifest is gone",
+    DisabledBy.OPERATOR: " by an operator",
+}
 _GONE = "it was due, and what was decided about it is not in the ledger any more"
 _LATER = (
     "nothing was decided about it, for the schedule was edited or enabled later, at {}; "
@@ -50,14 +58,14 @@ _EDITED = "by its present spec: it was edited or enabled later, at {}; see `reco
 
 
 def explain(
-    registry: RegistryReader, ledger: Ledger, here: RegisteredSchedule, asked: Asked | None
+    live: Live, ledger: Ledger, here: RegisteredSchedule, asked: Asked | None, now: int
 ) -> Explanation:
     """Explain what a schedule did at a time, or without one, what stands in the way of the next.
 
     Raises:
         WorkspaceError: the workspace cannot be read.
     """
-    teller = _Teller(ledger, here, registry.now())
+    teller = _Teller(live, ledger, here, now)
     if asked is None:
         return teller.present()
     return teller.at(asked)
@@ -66,7 +74,8 @@ def explain(
 class _Teller:
     """Knows one schedule, at one instant."""
 
-    def __init__(self, ledger: Ledger, here: RegisteredSchedule, now: int) -> None:
+    def __init__(self, live: Live, ledger: Ledger, here: RegisteredSchedule, now: int) -> None:
+        self.live = live
         self.ledger, self.here, self.now = ledger, here, now
         self.schedule = spec_value(Schedule, here.spec)
         self.trigger = self.schedule.trigger
@@ -159,7 +168,10 @@ class _Teller:
         if asked.twice:
             return f"{asked.note}; this is about {self._clock(due)}. {said}"
         verb = "will" if asked.instants[0] > self.now else "did"
-        return f"It {verb} not run at {asked.text} because {asked.note}. {said}"
+        left_out = ""
+        if not isinstance(self.trigger, DatastoreChange) and self.trigger.dst.gap is WallGap.SKIP:
+            left_out = ", and dst.gap: skip leaves such times out"
+        return f"It {verb} not run at {asked.text} because {asked.note}{left_out}. {said}"
 
     def _runs(self, fire: Fire) -> list[Run]:
         """Give a fire's run, and those that ran it anew."""
@@ -274,7 +286,12 @@ class _Teller:
             return self._no_row(asked, instant, f"It will not run at {when}: it is not due then.")
         gates, stopped = self._now(instant)
         text = f"It will be due at {when}; "
-        text += f"but {stopped}." if stopped else "nothing stands in its way now."
+        if stopped:
+            text += f"but {stopped}."
+        else:
+            text += (
+                f"as it is now, {self._ahead}." if self._ahead else "nothing stands in its way now."
+            )
         return self._no_row(asked, instant, text, gates=gates)
 
     def _no_row(
@@ -321,16 +338,18 @@ class _Teller:
         gates, stopped = self._now(due)
         waiting = [run for run in self.line.unfinished if run.state is RunState.NOT_STARTED]
         running = [run for run in self.line.unfinished if run.state is RunState.RUNNING]
+        begin = "It" if self._ahead else "Nothing stands in its way: it"
+        but = f"; as it is now, {self._ahead}" if self._ahead else ""
         if stopped:
             answer = f"It does not fire now: {stopped}."
         elif self.by_data:
-            answer = "Nothing stands in its way: it fires when the next file comes."
+            answer = f"{begin} fires when the next file comes{but}."
         elif due is None:
             answer = "It is completed: it will never be due again."
         elif due <= self.now:
             answer = f"It has been due since {self._clock(due)}, for a runner to decide."
         else:
-            answer = f"Nothing stands in its way: it is due next at {self._clock(due)}."
+            answer = f"{begin} is due next at {self._clock(due)}{but}."
         if waiting:
             many = "1 run waits" if len(waiting) == 1 else f"{len(waiting)} runs wait"
             answer += f" {many}; the first {self.line.waits(waiting[0])}."
@@ -349,7 +368,9 @@ class _Teller:
         here = self.here
         found: dict[str, str] = {}
         if here.status is Status.DISABLED:
-            found[Gate.STATUS] = f"the schedule is Disabled by {here.disabled_by}"
+            found[Gate.STATUS] = f"the schedule is Disabled{_BY[here.disabled_by]}"
+        elif not self._runnable():
+            found[Gate.STATUS] = f"pipeline {self.schedule.pipeline} has no Active version"
         if here.hold is not None and here.hold.active(max(self.now, due or self.now)):
             found[Gate.HOLD] = f"it is {held_by(here.hold)}"
         if self.broken:
@@ -371,7 +392,24 @@ class _Teller:
                 moved = gate == CLOCK and bool(texts[CLOCK])
                 passage = Passage.DECIDED if moved else Passage.PASSED
                 lines.append(Passed(gate, passage, texts.get(gate, "")))
+        if not found and self.line.no_place():
+            lines.append(Passed(START, Passage.DECIDED, self.line.no_place()))
         return tuple(lines), next(iter(found.values()), "")
+
+    @cached_property
+    def _ahead(self) -> str:
+        """What a fire would meet that does not stop it for good: its other runs, its pool."""
+        ahead, full = self.line.ahead_of_next(), self.line.no_place()
+        return ahead or (f"its run would not start: {full}" if full else "")
+
+    def _runnable(self) -> bool:
+        """Tell whether there is an Active version of the pipeline that a fire would run."""
+        bound, name = self.here.pipeline_id, self.schedule.pipeline.removesuffix("@latest")
+        return any(
+            version.status is Status.ACTIVE
+            and (version.id == bound if bound is not None else version.name == name)
+            for version in self.live.pipelines
+        )
 
     # All -------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reconciler.run import Kind, RunState
 from reconciler.schedule import Overlap
-from reconciler.trigger.admission import Others, admission
+from reconciler.trigger.admission import Others, admission, no_place
 from reconciler.trigger.decide import Policy
 
 if TYPE_CHECKING:
@@ -38,7 +38,28 @@ class Line:
         if count < limit:
             return ""
         many = "1 run is" if count == 1 else f"{count} runs are"
-        return f"{many} not over now; a fire now would meet overlap: {policy.overlap}"
+        waiting = any(run.state is RunState.NOT_STARTED for run in self.unfinished)
+        would = {
+            Overlap.SKIP: "be skipped",
+            Overlap.QUEUE: "wait for its turn",
+            Overlap.QUEUE_ONE: "be skipped" if waiting else "wait for its turn",
+            Overlap.CANCEL_RUNNING: "cancel what is not over",
+            Overlap.ALLOW: f"wait (max_active_runs: {limit})",
+        }[policy.overlap]
+        rule = "" if policy.overlap is Overlap.ALLOW else f" (overlap: {policy.overlap})"
+        return f"{many} not over; a fire now would {would}{rule}"
+
+    def no_place(self) -> str:
+        """Say why the pool would not let a run start now; empty where it would."""
+        name = self.schedule.pool
+        if name is None:
+            return ""
+        return no_place(name, self.pools.get(name))
+
+    @cached_property
+    def pools(self) -> dict[str, tuple[int, int]]:
+        """Of each pool the places, and how many of them are taken."""
+        return {pool.name: (pool.slots, pool.used) for pool in self.ledger.pools()}
 
     @cached_property
     def unfinished(self) -> list[Run]:
@@ -55,14 +76,13 @@ class Line:
     def reasons(self) -> dict[str, str]:
         """What each waiting run waits for, by its id, as the runner asks it."""
         policy, hold = Policy.of(self.schedule), self.hold
-        pools = {pool.name: (pool.slots, pool.used) for pool in self.ledger.pools()}
         running = [run.id for run in self.unfinished if run.state is RunState.RUNNING]
         found, ahead = {}, None
         for run in self.unfinished:
             if run.state is RunState.RUNNING:
                 continue
             others = Others(policy=policy, hold=hold, running=running, ahead=ahead)
-            waits = admission(run, self.now, others, pools.get(run.pool or ""))
+            waits = admission(run, self.now, others, self.pools.get(run.pool or ""))
             found[run.id] = _ROOM if waits is None else waits.reason
             if waits is None and not run.occurrence_key.startswith(Kind.MANUAL):
                 ahead = ahead or run.id

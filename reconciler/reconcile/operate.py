@@ -226,8 +226,10 @@ def enable_schedule(
             else:
                 _set(tx, here, schedule, Status.ACTIVE)
         elif here.status is Status.DISABLED:
-            text = f"schedule '{here.name}' is disabled by {here.disabled_by} in {here.owner}"
-            raise Refused(f"{text}; declare it Active in its manifest")
+            gone = here.disabled_by is DisabledBy.MISSING
+            why = "and its manifest is gone" if gone else "in its manifest"
+            text = f"schedule '{here.name}' of {here.owner} is Disabled {why}"
+            raise Refused(f"{text}; declare it Active and apply")
         if here.hold is not None:
             _lift(tx, here, replace(here.hold, catchup=recover or here.hold.catchup))
 

@@ -79,13 +79,18 @@ def admission(
         if found is not None:
             return found
     if run.pool is not None:
-        if pool is None:
-            text = f"pool '{run.pool}' is not defined; `reconciler pool {run.pool} --slots N` does"
-            return Waits(Wait.POOL, f"waits: {text}")
-        places, taken = pool
-        if taken >= places:
-            return Waits(Wait.POOL, f"waits: pool '{run.pool}' is full, {taken} of {places} taken")
+        why = no_place(run.pool, pool)
+        if why:
+            return Waits(Wait.POOL, f"waits: {why}")
     return None
+
+
+def no_place(name: str, pool: tuple[int, int] | None) -> str:
+    """Say why nothing can start in the pool of that name, (places, taken); empty if it can."""
+    if pool is None:
+        return f"pool '{name}' is not defined; `reconciler pool {name} --slots N` does"
+    places, taken = pool
+    return f"pool '{name}' is full, {taken} of {places} taken" if taken >= places else ""
 
 
 def _behind(run: Run, now: int, others: Others) -> Waits | None:

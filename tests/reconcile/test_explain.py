@@ -28,9 +28,10 @@ trigger: {cron: {expression: "30 2 * * *", time_zone: Europe/Paris}}
 
 
 def ask_about(place, when=None, name="every-minute", zone="UTC"):
-    here = operate.find_schedule(place.registry.live(), name)
+    live = place.registry.live()
+    here = operate.find_schedule(live, name)
     asked = None if when is None else read_asked(datetime.fromisoformat(when), zone)
-    return explain(place.registry, place.ledger, here, asked)
+    return explain(live, place.ledger, here, asked, place.registry.now())
 
 
 def passages(found):
@@ -76,6 +77,9 @@ def test_a_pipeline_without_an_active_version_stops_at_the_status(place):
     assert decider(found) == ("status", "skipped: pipeline hello has no Active version")
     assert passages(found)["start"] == "not reached"
     assert found.answer.startswith("It did not run at 2026-03-02 12:01 UTC: skipped: pipeline")
+    present = ask_about(place)
+    assert present.answer == "It does not fire now: pipeline hello has no Active version."
+    assert decider(present) == ("status", "pipeline hello has no Active version")
 
 
 def test_a_disabled_schedule_stops_at_the_status(place):
@@ -84,11 +88,11 @@ def test_a_disabled_schedule_stops_at_the_status(place):
     place.apply(b=minutely(status="Disabled"))
     place.forward(60)
     place.step()
-    assert decider(ask_about(place)) == ("status", "the schedule is Disabled by git")
+    assert decider(ask_about(place)) == ("status", "the schedule is Disabled in its manifest")
     found = ask_about(place, "2026-03-02T12:01")
     assert found.answer == (
         "It is not decided yet: it was due at 2026-03-02 12:01 UTC, and "
-        "the schedule is Disabled by git."
+        "the schedule is Disabled in its manifest."
     )
     assert passages(found)["hold"] == "not reached"
 
@@ -286,7 +290,11 @@ def test_a_run_under_way_stops_the_next_fire_at_the_overlap(place):
     present = ask_about(place)
     assert [r.id for r in present.running] == [run.id]
     (overlap,) = [one.text for one in present.gates if one.gate == "overlap"]
-    assert overlap == "1 run is not over now; a fire now would meet overlap: skip"
+    assert overlap == "1 run is not over; a fire now would be skipped (overlap: skip)"
+    assert present.answer == (f"It is due next at 2026-03-02 12:03 UTC; as it is now, {overlap}.")
+    assert ask_about(place, "2026-03-02T12:03").answer == (
+        f"It will be due at 2026-03-02 12:03 UTC; as it is now, {overlap}."
+    )
     with place.ledger.transaction() as tx:
         tx.request_cancel([run.id], "enough")
     place.finish()
@@ -311,6 +319,34 @@ def test_what_is_queued_behind_the_limit_says_for_what_it_waits(place):
     present = ask_about(place)
     assert [one.reason for one in present.waiting] == [decided[1][1]]
     assert "1 run waits; the first waits: 1 runs are under way" in present.answer
+
+
+@pytest.mark.parametrize(
+    ("overlap", "text"),
+    [
+        ("queue", "wait for its turn (overlap: queue)"),
+        ("queue_one", "wait for its turn (overlap: queue_one)"),
+        ("cancel_running", "cancel what is not over (overlap: cancel_running)"),
+        ("allow", "wait (max_active_runs: 1)"),
+    ],
+)
+def test_what_the_next_fire_would_meet_is_told_beforehand(place, overlap, text):
+    place.apply(a=LONG, b=minutely(overlap=overlap, max_active_runs="1"))
+    place.forward(60)
+    until_running(place)
+    text = f"1 run is not over; a fire now would {text}"
+    assert ask_about(place).answer.endswith(f"; as it is now, {text}.")
+
+
+def test_a_pool_that_is_not_defined_is_told_before_anything_waits_for_it(place):
+    place.apply(a=HELLO, b=minutely(pool="gpu"))
+    text = "pool 'gpu' is not defined; `reconciler pool gpu --slots N` does"
+    assert decider(ask_about(place)) == ("start", text)
+    assert ask_about(place).answer == (
+        f"It is due next at 2026-03-02 12:01 UTC; as it is now, its run would not start: {text}."
+    )
+    place.ledger.set_pool("gpu", 1)
+    assert ask_about(place).answer.startswith("Nothing stands in its way:")
 
 
 def test_a_full_pool_keeps_a_run_waiting(place):
@@ -483,3 +519,20 @@ def test_a_hold_of_now_is_the_one_of_now(place):
     with place.registry.transaction() as tx:
         tx.hold(here.id, Hold(who="a", why="b", since=place.clock.now()))
     assert decider(ask_about(place))[0] == "hold"
+
+
+def test_a_schedule_that_was_declared_disabled_says_so(place):
+    place.apply(a=HELLO, b=minutely(status="Disabled"))
+    assert ask_about(place).answer == (
+        "It does not fire now: the schedule is Disabled in its manifest."
+    )
+
+
+def test_a_time_that_clock_changes_leave_out_is_not_taken_for_another(place):
+    nightly = NIGHTLY.replace("Paris}", "Paris, dst: {gap: skip}}")
+    place.apply(a=HELLO, b=nightly)
+    found = ask_about(place, "2026-03-29T02:30", "nightly", "Europe/Paris")
+    assert found.answer.startswith(
+        "It will not run at 02:30 on 2026-03-29 because that time did not exist in Europe/Paris "
+        "that day, and dst.gap: skip leaves such times out."
+    )

@@ -160,7 +160,7 @@ def test_disabling_a_managed_schedule_holds_it_without_end(place, hello):
 
 def test_enabling_what_git_disabled_points_to_the_manifest(place, hello):
     place.apply(b=minutely(status="Disabled"))
-    with pytest.raises(Refused, match="declare it Active in its manifest"):
+    with pytest.raises(Refused, match="is Disabled in its manifest; declare it Active"):
         operate.enable_schedule(place.registry, "every-minute")
     with pytest.raises(Refused, match="nothing to hold"):
         operate.hold_schedule(place.registry, "every-minute", who="a", why="b", until=None)

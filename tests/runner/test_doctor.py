@@ -108,6 +108,8 @@ def test_without_a_folder_there_is_nothing_to_measure(patient):
     checks = found(patient, folder="/no/such/folder")
     assert checks["folder"].state is State.FAIL
     assert "disk" not in checks
+    served = found(patient, folder="/no/such/folder", file=None)
+    assert served["folder"].said == "/no/such/folder is not there; a runner here makes it"
 
 
 def test_a_schema_of_another_version_fails(patient, tmp_path):
