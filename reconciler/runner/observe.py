@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from math import inf
 from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -70,13 +71,17 @@ class Observer:
         self._datastore = datastore
         self._poke = poke
         self._sights: dict[int, _Sight] = {}
+        self._latest: float = inf
 
     def forget(self) -> None:
         """Forget what belongs to a session that is over: another runner may watch by now."""
-        self._sights = {}
+        self._sights, self._latest = {}, inf
 
     def observe(self, now: int) -> None:
         """Commit the listings that are ready and begin those that are due."""
+        if now < self._latest:  # the clock went back, or may have before this runner began
+            self._ledger.poll_again(now)
+        self._latest = now
         for sight in self._sights.values():
             if sight.listing is not None and sight.listing.done():
                 self._commit(sight, sight.listing, now)

@@ -511,6 +511,13 @@ class Ledger(Protocol):
         """Read all registered datastores by name."""
         ...
 
+    def poll_again(self, now: int) -> None:
+        """Make watches due that were polled after ``now``: the clock has gone back since.
+
+        Their next poll is not due before the clock is where it was, which may take years.
+        """
+        ...
+
     def due_watches(self, now: int) -> list[Watch]:
         """Claim watches with at least one active schedule whose ``next_poll`` has come.
 

@@ -147,3 +147,14 @@ def test_polls_are_listed_newest_first_by_directory(workspace, ledger):
     assert ledger.polls("landing", "in") == [second, first]
     assert ledger.polls("landing", "in", limit=1) == [second]
     assert ledger.polls("landing", "nowhere") == []
+
+
+def test_a_watch_is_due_again_once_the_clock_is_before_its_last_poll(workspace, runner, clock):
+    on_data(workspace)
+    record_poll(workspace, poll(1, 1), baseline=[])
+    runner.poll_again(NOW)
+    assert runner.due_watches(NOW) == []
+    clock.instant = NOW - 24 * HOUR
+    runner.poll_again(clock.instant)
+    (watch,) = runner.due_watches(clock.instant)
+    assert watch.next_poll == clock.instant

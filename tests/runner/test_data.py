@@ -412,3 +412,19 @@ def test_files_held_back_meet_the_overlap_policy(place, landing):
     place.finish()
     assert contents(place) == ["a", "b"]
     assert sorted(decision for decision, _, _ in told(place)) == [Decision.LAUNCH, Decision.QUEUE]
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_directories_are_looked_at_although_the_clock_was_in_the_future(place, landing, restarted):
+    place.apply(store=LANDING, pipe=SHOW, sched=on_arrival())
+    place.forward(366 * 86_400)
+    place.poll()
+    place.forward(-366 * 86_400)
+    if restarted:
+        place.restart()
+    (landing / "a").write_text("text")
+    place.poll()
+    place.forward(60)
+    place.poll()
+    (fire,) = place.fires("on-arrival")
+    assert fire.decision is Decision.LAUNCH

@@ -156,6 +156,11 @@ class SqlLedger(SqlSessions):
             found = map(rows.datastore, driver(connection).execute(queries.DATASTORES))
             return {datastore.name: datastore for datastore in found}
 
+    def poll_again(self, now: int) -> None:
+        """Make watches due that were polled after ``now``: the clock has gone back since."""
+        with self.transaction() as transaction:
+            transaction.poll_again(now)
+
     def due_watches(self, now: int) -> list[Watch]:
         """Claim watches with at least one active schedule whose ``next_poll`` has come.
 

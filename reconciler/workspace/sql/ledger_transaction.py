@@ -154,6 +154,11 @@ SELECT id FROM watches WHERE next_poll <= :now AND fence IS DISTINCT FROM :fence
   SELECT 1 FROM sessions WHERE sessions.fence = watches.fence AND ended_at IS NULL)
 """
 _CLAIM_WATCHES = "UPDATE watches SET fence = :fence WHERE id IN ({free})"
+_POLL_AGAIN = """
+UPDATE watches SET next_poll = :now WHERE next_poll > :now AND EXISTS (
+  SELECT 1 FROM polls
+  WHERE watch_id = watches.id AND polls.poll_seq = watches.poll_seq AND polled_at > :now)
+"""
 _FILE = _into(
     "files",
     ("watch_id", "name", "size", "mtime_ns", "inode"),
@@ -382,6 +387,10 @@ class SqlLedgerTransaction:
             else:
                 self._raw.execute(_FILE, rows.file_values(change.watch_id, change.file))
         return True
+
+    def poll_again(self, now: int) -> None:
+        """Make watches due that were polled after ``now``: the clock has gone back since."""
+        self._raw.execute(_POLL_AGAIN, {"now": now})
 
     def claim_watches(self, now: int) -> set[int]:
         """Make due watches this session's that no living session has; give the ids of all it has.
