@@ -49,6 +49,9 @@ LONGEST_BACKOFF = 30 * SECOND
 # What others tell within this time is heard at once; and one that never stops does not wake the
 # loop more often.
 HEARING = 50_000
+# The more is under way the longer a pass takes. After it the loop rests this many times as long,
+# but no longer than so many seconds, however many programs end: most of the machine is theirs.
+REST, LONGEST_REST = 4, 0.25
 # When very much is due at once, what was decided starts before the rest is decided.
 BATCHES = 8
 # Clocks are slewed by less than this all the time; a step back beyond it is worth a line.
@@ -99,6 +102,7 @@ class Daemon:
         self._clock = SystemClock()
         self._deaf = False
         self._heard_at = 0
+        self._rest = 0.0
         self._zones = ZoneData()
         self._book = Book()
         self._ticker = Ticker(ledger, self._book, metrics)
@@ -158,6 +162,7 @@ class Daemon:
         """
         if self._lost:
             self._rejoin()
+        began = monotonic()
         now = self._ledger.now()
         self._tell_clock(now)
         self._look_at_zones(now)
@@ -175,6 +180,10 @@ class Daemon:
         if self._ticker.behind:
             return now
         due = self._ledger.next_wake()
+        spent = monotonic() - began
+        self._rest = min(REST * spent, LONGEST_REST)
+        if retry == now:  # what ended during the pass can wait as what ends after it does
+            retry = now + round((spent + self._rest) * SECOND)
         if due is not None and due <= now:
             due = None  # all that could be done about it is done; a listing under way will poke
         return min((at for at in (retry, due) if at is not None), default=None)
@@ -308,19 +317,25 @@ class Daemon:
 
     def wait(self, seconds: float) -> None:
         """Wait until somebody pokes, a program ends, others write, or so many seconds passed."""
+        rest, self._rest = min(seconds, self._rest), 0.0
+        if rest > 0 and self._select(None, rest, ends=False):
+            return
+        seconds -= rest
         ear = self._ear()
         unheard = min(seconds, self._pause()) if ear is not None else 0.0
         if unheard > 0 and self._select(None, unheard):
             return
         self._select(ear, seconds - unheard)
 
-    def _select(self, ear: int | None, seconds: float) -> bool:
-        """Wait for one of the descriptors and empty it; tells whether there was one."""
+    def _select(self, ear: int | None, seconds: float, *, ends: bool = True) -> bool:
+        """Wait for one of the descriptors and empty it; tells whether there was one.
+
+        Without ``ends`` it does not wait for programs to end.
+        """
         wakeup, poked = self._executor.wakeup(), self._poked.fileno()
+        heard = [poked, *([wakeup] if ends else []), *([] if ear is None else [ear])]
         try:
-            ready, _, _ = select.select(
-                [poked, wakeup, *([] if ear is None else [ear])], [], [], seconds
-            )
+            ready, _, _ = select.select(heard, [], [], seconds)
             if ear in ready:
                 self._heard_at = self._clock.now()
                 self._ledger.heard()

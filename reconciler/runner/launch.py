@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 # An attempt that has not started for so long is submitted again: the executor may have had no room
 # for it. Its start token makes that harmless, however early it comes.
 PATIENCE = 10 * SECOND
+# Attempts recorded in one transaction: the executor starts them while the next ones are made ready.
+BATCH = 200
 
 
 class Launcher:
@@ -84,32 +86,40 @@ class Launcher:
             )
             for run_id, step, number in admitted.starts
         ]
-        launches, attempts = self._compose([*lost, *new], runs, now)
         ends = [
             End(runs[run_id], move.outcome, move.reason)
             for run_id, move in moves.items()
             if move.outcome is not None
         ]
-        recorded: set[str] = set()
         ended = Ended()
-        if attempts or ends:
+        if ends:
             with self._ledger.transaction() as tx:
-                recorded = tx.record_attempts(attempts)
                 ended = end_runs(tx, self._book, ends, now)
             ended.tell()
             self._metrics.ended(end.state for end in ended.ends)
-            self._metrics.learned(attempt for attempt in attempts if attempt.id in recorded)
         self._cancel(moves.values())
-        failed_at_once = len(launches) < len(attempts)
-        launches = [launch for launch in launches if launch.id in recorded]
-        if launches:
-            self._executor.submit(launches)
-            self._submitted |= {launch.id: now for launch in launches}
+        todo = [*lost, *new]
+        failed_at_once = False
+        for start in range(0, len(todo), BATCH):
+            failed_at_once |= self._start(todo[start : start + BATCH], runs, now)
         if ended.ends or failed_at_once:
             return now
         return min(
             (move.wake_at for move in moves.values() if move.wake_at is not None), default=None
         )
+
+    def _start(self, todo: Iterable[Attempt], runs: Mapping[str, Run], now: int) -> bool:
+        """Record attempts and submit them; tells whether some failed before that."""
+        launches, attempts = self._compose(todo, runs, now)
+        with self._ledger.transaction() as tx:
+            recorded = tx.record_attempts(attempts)
+        self._metrics.learned(attempt for attempt in attempts if attempt.id in recorded)
+        failed = len(launches) < len(attempts)
+        launches = [launch for launch in launches if launch.id in recorded]
+        if launches:
+            self._executor.submit(launches)
+            self._submitted |= {launch.id: now for launch in launches}
+        return failed
 
     def _progress(self, runs: Iterable[Run], underway: Underway, now: int) -> dict[str, Progress]:
         unknown = self._book.unknown(run.pipeline_id for run in runs)

@@ -390,3 +390,12 @@ def test_what_was_decided_starts_before_the_rest_is_when_very_much_is_due(place,
     assert place.step() == place.clock.now()
     assert [run.state for run in place.runs()] == [RunState.RUNNING] * 2
     assert len(place.finish()) == 3
+
+
+def test_programs_start_while_the_next_ones_are_made_ready(place, monkeypatch):
+    monkeypatch.setattr("reconciler.runner.launch.BATCH", 2)
+    place.apply(a=HELLO, **{name: minutely(name) for name in "bcd"})
+    place.forward(60)
+    place.step()
+    assert [run.state for run in place.runs()] == [RunState.RUNNING] * 3
+    assert [run.state for run in place.finish()] == [RunState.FINISHED] * 3

@@ -253,6 +253,21 @@ def test_one_that_never_stops_telling_does_not_keep_a_runner_from_resting(place,
         os.close(tell)
 
 
+def test_programs_that_end_do_not_keep_a_runner_from_resting(place, monkeypatch):
+    end, ended = os.pipe()
+    os.write(ended, b"again and again")
+    monkeypatch.setattr(place.daemon._executor, "wakeup", lambda: end)
+    try:
+        place.step()
+        assert 0 < place.daemon._rest <= 0.25
+        assert not place.daemon._select(None, 0, ends=False)
+        place.daemon.wait(60)
+        assert place.daemon._rest == 0
+    finally:
+        os.close(end)
+        os.close(ended)
+
+
 @pytest.fixture
 def held_meanwhile(place, monkeypatch):
     """Hold a schedule once, just after a runner has claimed it and before it is read."""
