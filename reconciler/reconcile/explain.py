@@ -138,7 +138,12 @@ class _Teller:
         due = instant if gap else fire.due_at
         if gap:
             many = "the one fire" if fire.count == 1 else f"one of {fire.count} fires"
-            said = f"It did not run at {self._clock(due)}: {many} passed over, {fire.reason}."
+            begin = (
+                "It did not run at"
+                if fire.gate is not Gate.RESTORE
+                else "Nobody knows whether it ran at"
+            )
+            said = f"{begin} {self._clock(due)}: {many} passed over, {fire.reason}."
         elif runs:
             said = f"{self._outcome(fire, runs)}"
         else:

@@ -353,7 +353,7 @@ def test_a_backup_tells_from_when_it_is(workspace, ledger, upkeep):
 
 
 def test_the_schema_is_not_changed_under_a_runner_and_a_newer_one_never(workspaces, runner, upkeep):
-    with pytest.raises(WorkspaceBusy, match="stop it, then migrate"):
+    with pytest.raises(WorkspaceBusy, match="stop it first"):
         migrate(workspaces.path)
     runner.end_session()
     assert migrate(workspaces.path) == (HEAD, HEAD)

@@ -86,7 +86,7 @@ def test_a_backup_is_taken_under_a_runner_and_restored_without_one(desk):
     refused = desk("restore", "copy.db")
     assert refused.code == 1
     assert "a runner is at work" in refused.err
-    assert "stop it, then migrate" in desk("workspace", "migrate").err
+    assert "stop it first" in desk("workspace", "migrate").err
     assert started.stop() == 0
     assert desk("restore", "copy.db").code == 3
     done = desk("restore", "copy.db", "--yes", "--output", "json").data

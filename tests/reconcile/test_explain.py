@@ -4,14 +4,14 @@ from datetime import datetime
 
 import pytest
 
-from reconciler.clock import parse_instant
+from reconciler.clock import iso, parse_instant
 from reconciler.errors import InvalidValue
 from reconciler.live import Hold
 from reconciler.reconcile import ask, operate
 from reconciler.reconcile.answer import Passage, read_asked
 from reconciler.reconcile.backfill import plan_backfill, write_backfill
 from reconciler.reconcile.explain import explain
-from reconciler.run import RunState
+from reconciler.run import Decision, Fire, Gate, RunState
 from reconciler.schedule import Missed, Status
 from tests.reconcile.running import LONG, until_over, until_running
 from tests.runner.test_data import LANDING, SHOW, on_arrival
@@ -535,4 +535,26 @@ def test_a_time_that_clock_changes_leave_out_is_not_taken_for_another(place):
     assert found.answer.startswith(
         "It will not run at 02:30 on 2026-03-29 because that time did not exist in Europe/Paris "
         "that day, and dst.gap: skip leaves such times out."
+    )
+
+
+def test_what_may_have_run_before_a_restore_is_not_said_not_to_have_run(place):
+    place.apply(a=HELLO, b=minutely())
+    place.forward(60)
+    due = place.clock.now()
+    with place.registry.transaction() as tx:
+        gap = Fire(
+            schedule_id=place.schedule("every-minute").id,
+            occurrence_key=f"g:{iso(due)}",
+            due_at=due,
+            decided_at=due,
+            decision=Decision.GAP,
+            reason="restored from a backup",
+            revision=1,
+            gate=Gate.RESTORE,
+        )
+        tx.record_gap(gap)
+    assert ask_about(place, "2026-03-02T12:01").answer == (
+        "Nobody knows whether it ran at 2026-03-02 12:01 UTC: the one fire passed over, "
+        "restored from a backup."
     )

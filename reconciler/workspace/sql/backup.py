@@ -104,7 +104,7 @@ def _restored_file(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if not lock.acquire(wait=False):
-            raise WorkspaceBusy(f"a runner is at work on {place}; stop it, then restore")
+            raise WorkspaceBusy(f"a runner is at work on {place}; stop it first")
         with tempfile.TemporaryDirectory(prefix=".restore-", dir=target.parent) as scratch:
             copy = Path(scratch, "copy.db")
             _copy(file, copy, "WAL")

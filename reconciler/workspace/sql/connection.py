@@ -145,7 +145,7 @@ class Database(ABC):
     def _meaning_of(self, error: BaseException | None) -> WorkspaceError: ...
 
     def _runner_at_work(self) -> WorkspaceBusy:
-        return WorkspaceBusy(f"a runner is at work on {self.name}; stop it, then migrate")
+        return WorkspaceBusy(f"a runner is at work on {self.name}; stop it first")
 
     def _may_write(self) -> None:
         if self._read_only:

@@ -168,7 +168,7 @@ class SqlSessions:
         """Refuse a session that was ended; another one cannot be before this transaction ends."""
         found = driver(connection).execute(self._database.dialect.alive, (session.fence,))
         if self._right.lost or found.fetchone() is None:
-            raise SessionLost("another runner has taken over; this one may not write")
+            raise SessionLost("the session has ended; this runner may not write in it any more")
 
 
 def _boot_id() -> str:
