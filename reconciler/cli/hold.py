@@ -10,7 +10,7 @@ from reconciler.cli.say import answer, utc
 from reconciler.cli.scope import Scope, output, scoped
 from reconciler.cli.who import user
 from reconciler.plan.spec import spec_value
-from reconciler.reconcile.operate import find_schedule, hold_schedule
+from reconciler.reconcile.operate import find_schedule, hold_schedule, registered
 from reconciler.schedule import Missed, Schedule
 
 
@@ -38,11 +38,11 @@ def command(  # noqa: PLR0913  (one per option)
     if not reason.strip():
         raise click.BadParameter("it is empty; say why.", param_hint="'--reason'")
     registry = scope.open().registry
-    here = find_schedule(registry.live(), name)
+    here = find_schedule(registered(registry, name), name)
     zone = zone_of(spec_value(Schedule, here.spec))
     end = None if until is None else parse_end(until, zone, registry.now())
     chosen = None if catchup is None else Missed(catchup)
     hold_schedule(registry, here.id, who=user(), why=reason, until=end, catchup=chosen)
-    after = data(find_schedule(registry.live(), here.id))
+    after = data(find_schedule(registered(registry, here.id), here.id))
     said = f"schedule {here.name} is held until {utc(end) or 'it is released'}"
     answer(f"{said}; {then(after['hold']['catchup'])}", after, as_json=as_json)

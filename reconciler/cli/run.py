@@ -15,7 +15,7 @@ from reconciler.errors import NotFound, ReconcilerError
 from reconciler.pipeline import ParameterType, Pipeline
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.ask import bound, run_pipeline, run_schedule
-from reconciler.reconcile.operate import find_pipeline, find_schedule
+from reconciler.reconcile.operate import find_pipeline, find_schedule, registered
 from reconciler.run import RunState
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def command(  # noqa: PLR0913  (its options)
     address = scope.address()
     workspace = address.open()
     registry, ledger = workspace.registry, workspace.ledger
-    live = registry.live()
+    live = registered(registry, schedule or pipeline or "")
     token = token or str(uuid.uuid4())
     if schedule is not None:
         here = find_schedule(live, schedule)

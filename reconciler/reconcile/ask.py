@@ -15,7 +15,12 @@ from reconciler.errors import NotFound, Refused
 from reconciler.pipeline import Pipeline
 from reconciler.plan.bind import label
 from reconciler.plan.spec import spec_value
-from reconciler.reconcile.operate import check_parameters, find_pipeline, find_schedule
+from reconciler.reconcile.operate import (
+    check_parameters,
+    find_pipeline,
+    find_schedule,
+    registered,
+)
 from reconciler.run import Run, RunState, run_id
 from reconciler.schedule import Deadline, Schedule, Status
 from reconciler.trigger.decide import manual_key
@@ -55,7 +60,7 @@ def run_schedule(
             was used with other parameters.
     """
     _check(token)
-    live, now = registry.live(), registry.now()
+    live, now = registered(registry, name), registry.now()
     here = find_schedule(live, name)
     schedule = spec_value(Schedule, here.spec)
     run = frozen(here, schedule, bound(live, here), manual_key(token), now, given)
@@ -78,7 +83,7 @@ def run_pipeline(  # noqa: PLR0913, PLR0917  (two ports, and what Azure ML's sub
             or was used for another pipeline or with other parameters.
     """
     _check(token)
-    pipeline = find_pipeline(registry.live(), name)
+    pipeline = find_pipeline(registered(registry, name), name)
     parameters, go_on = _checked(pipeline, given)
     now = registry.now()
     run = Run(

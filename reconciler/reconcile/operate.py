@@ -19,14 +19,35 @@ from reconciler.reconcile.write import rearm
 from reconciler.run import Gate
 from reconciler.schedule import DatastoreChange, Missed, Schedule, Status
 from reconciler.trigger.compile import compile_trigger
-from reconciler.workspace.records import Clockwork
+from reconciler.workspace.records import Clockwork, Owner
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from reconciler.fields import Scalar
     from reconciler.live import Live, PublishedPipeline, RegisteredSchedule
-    from reconciler.workspace.base import Registry, RegistryTransaction
+    from reconciler.workspace.base import LiveReader, Registry, RegistryTransaction
+
+
+_NOBODY = Owner("", "")
+
+
+def registered(reader: LiveReader, name: str) -> Live:
+    """Read what is registered under a name or id alone: one of 100,000 takes no time.
+
+    That is its schedules with the pipelines that they run now, and its pipelines (``name@3``, too).
+    """
+
+    def read(*pipelines: str) -> Live:
+        return reader.live_part(
+            _NOBODY, files=(), schedules=(name,), pipelines=pipelines, datastores=()
+        )
+
+    asked = {name, name.rpartition("@")[0] or name}
+    live = read(*asked)
+    late = [here for here in live.schedules if here.pipeline_id is None]
+    named = {spec_value(Schedule, here.spec).pipeline.removesuffix("@latest") for here in late}
+    return read(*asked, *named) if named else live
 
 
 def find_schedule(live: Live, name: str) -> RegisteredSchedule:
@@ -276,7 +297,7 @@ def hold_schedule(  # noqa: PLR0913  (what a hold says, each by its name)
         Refused: it is disabled, or ``until`` is not in the future.
     """
     with registry.transaction() as tx:
-        here = find_schedule(tx.live(), name)
+        here = find_schedule(registered(tx, name), name)
         if here.status is Status.DISABLED:
             raise Refused(f"schedule '{here.name}' is disabled; there is nothing to hold")
         if until is not None and until <= tx.now():
@@ -315,7 +336,7 @@ def release_schedule(registry: Registry, name: str, catchup: Missed | None = Non
         Refused: it is not held.
     """
     with registry.transaction() as tx:
-        here = find_schedule(tx.live(), name)
+        here = find_schedule(registered(tx, name), name)
         if here.hold is None:
             raise Refused(f"schedule '{here.name}' is not held")
         _lift(tx, here, replace(here.hold, catchup=catchup or here.hold.catchup))

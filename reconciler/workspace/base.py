@@ -77,8 +77,8 @@ class LiveReader(Protocol):
     ) -> Live:
         """Read what concerns a part of an owner's objects, in one statement.
 
-        That is: the owner's schedules declared in ``files``; everybody's schedules of these names;
-        all pipelines and datastores (whoever owns them) of these names, of these pipeline ids,
+        That is: the owner's schedules declared in ``files``; everybody's schedules of these names
+        or ids; all pipelines and datastores (whoever owns them) of these names, of these pipeline ids,
         declared by the owner in ``files``, or bound by those schedules; and what of the owner's is
         lost of all that.
         """

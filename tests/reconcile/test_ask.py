@@ -117,3 +117,18 @@ def test_what_a_schedule_runs_may_be_gone(place):
     here = place.schedule("every-minute")
     assert ask.bound(place.registry.live(), here).name == "hello"
     assert operate.find_schedule(place.registry.live(), here.id) == here
+
+
+@pytest.mark.parametrize("pipeline", ["hello", "hello@latest"])
+def test_what_is_asked_for_by_name_is_read_without_all_the_rest(place, pipeline):
+    place.apply(a=HELLO, b=minutely(pipeline=pipeline), c=minutely("other"))
+    here = place.schedule("every-minute")
+    for name in (here.name, here.id):
+        found = operate.registered(place.registry, name)
+        assert found.schedules == (here,)
+        assert [version.name for version in found.pipelines] == ["hello"]
+        assert run(place, name, token=name).run.schedule_id == here.id
+    for name in ("hello", "hello@1", found.pipelines[0].id):
+        assert operate.registered(place.registry, name).pipelines == found.pipelines
+    nothing = operate.registered(place.registry, "nothing")
+    assert (nothing.schedules, nothing.pipelines) == ((), ())

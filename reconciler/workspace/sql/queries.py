@@ -198,6 +198,8 @@ some_schedules (id, pipeline_id) AS MATERIALIZED (
   WHERE {OWN_S} AND s.name = n.name
   UNION SELECT s.id, s.pipeline_id FROM asked_schedules AS a CROSS JOIN schedules AS s
   WHERE s.name = a.value
+  UNION SELECT s.id, s.pipeline_id FROM asked_schedules AS a CROSS JOIN schedules AS s
+  WHERE s.id = a.value
 ),
 some_pipelines (name) AS MATERIALIZED (
   SELECT value FROM asked_pipelines
