@@ -7,7 +7,7 @@ import click
 from reconciler.cli.facts import data
 from reconciler.cli.say import document, short, table, utc
 from reconciler.cli.scope import Scope, output, scoped
-from reconciler.reconcile.operate import find_schedule
+from reconciler.reconcile.operate import find_schedule, registered
 
 
 @click.command("alerts", epilog="Example: reconciler alerts nightly-scoring")
@@ -21,10 +21,11 @@ def command(scope: Scope, *, as_json: bool, schedule: str | None, limit: int) ->
     Late runs, schedules that were paused or cannot be decided, outcomes that are unknown.
     """
     workspace = scope.look()
-    live = workspace.registry.live()
-    here = find_schedule(live, schedule) if schedule else None
+    registry = workspace.registry
+    here = find_schedule(registered(registry, schedule), schedule) if schedule else None
     found = workspace.ledger.alerts(here.id if here else None, limit)
-    names = {one.id: one.name for one in live.schedules}
+    ids = {alert.schedule_id for alert in found if alert.schedule_id}
+    names = {one.id: one.name for one in registered(registry, *ids).schedules}
     named = [names.get(alert.schedule_id or "", "") for alert in found]
     if as_json:
         document([{**data(a), "schedule": name} for a, name in zip(found, named, strict=True)])

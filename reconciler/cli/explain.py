@@ -14,7 +14,7 @@ from reconciler.clock import iso
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.answer import Passage, read_asked
 from reconciler.reconcile.explain import explain
-from reconciler.reconcile.operate import find_schedule
+from reconciler.reconcile.operate import find_schedule, registered
 from reconciler.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def command(scope: Scope, *, as_json: bool, name: str, when: str | None) -> None
     address = scope.address()
     workspace = scope.look()
     registry = workspace.registry
-    live, now = registry.live(), registry.now()
+    live, now = registered(registry, name), registry.now()
     here = find_schedule(live, name)
     zone = zone_of(spec_value(Schedule, here.spec))
     asked = None if when is None else read_asked(parse_past(when, zone, now), zone)

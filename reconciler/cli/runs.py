@@ -12,7 +12,7 @@ from reconciler.cli.say import document, short, table, utc
 from reconciler.cli.scope import Scope, output, scoped
 from reconciler.fields import duration_text
 from reconciler.plan.bind import label
-from reconciler.reconcile.operate import find_schedule
+from reconciler.reconcile.operate import find_schedule, registered
 from reconciler.run import RunState
 
 if TYPE_CHECKING:
@@ -41,13 +41,17 @@ def command(
 ) -> None:
     """List runs, newest first: all, or those of a schedule."""
     workspace = scope.look()
-    live = workspace.registry.live()
+    registry = workspace.registry
+    here = find_schedule(registered(registry, schedule), schedule) if schedule else None
     found = workspace.ledger.runs(
-        schedule_id=find_schedule(live, schedule).id if schedule else None,
+        schedule_id=here.id if here else None,
         states=[_STATES[word.lower()] for word in states],
         limit=limit,
     )
-    versions = {pipeline.id: label(pipeline) for pipeline in live.pipelines}
+    versions = {
+        pipeline.id: label(pipeline)
+        for pipeline in registered(registry, *{run.pipeline_id for run in found}).pipelines
+    }
     if as_json:
         document([{**data(run), "pipeline": versions[run.pipeline_id]} for run in found])
         return

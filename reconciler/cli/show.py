@@ -21,7 +21,7 @@ from reconciler.manifest.emit import from_data, to_yaml
 from reconciler.pipeline import Pipeline
 from reconciler.plan.bind import label
 from reconciler.plan.spec import spec_value
-from reconciler.reconcile.operate import find_pipeline, find_schedule
+from reconciler.reconcile.operate import find_pipeline, find_schedule, registered
 from reconciler.run import AttemptState, RunState
 from reconciler.schedule import DatastoreChange, OnUnknown, Schedule
 
@@ -60,7 +60,7 @@ def command(scope: Scope, *, as_json: bool, words: tuple[str, ...]) -> None:
 
 
 def _schedule(workspace: Workspace, name: str) -> Facts:
-    live, now = workspace.registry.live(), workspace.registry.now()
+    live, now = registered(workspace.registry, name), workspace.registry.now()
     here = find_schedule(live, name)
     spec = spec_value(Schedule, here.spec)
     trigger = spec.trigger
@@ -158,7 +158,7 @@ def _write_pipeline(facts: Facts) -> None:
 
 def _run(workspace: Workspace, prefix: str) -> Facts:
     run = workspace.ledger.run(prefix)
-    versions = {p.id: label(p) for p in workspace.registry.live().pipelines}
+    versions = {p.id: label(p) for p in registered(workspace.registry, run.pipeline_id).pipelines}
     return {
         **data(run),
         "pipeline": versions[run.pipeline_id],

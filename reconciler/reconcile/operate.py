@@ -32,18 +32,19 @@ if TYPE_CHECKING:
 _NOBODY = Owner("", "")
 
 
-def registered(reader: LiveReader, name: str) -> Live:
-    """Read what is registered under a name or id alone: one of 100,000 takes no time.
+def registered(reader: LiveReader, *names: str) -> Live:
+    """Read what is registered under these names or ids alone: one of 100,000 takes no time.
 
-    That is its schedules with the pipelines that they run now, and its pipelines (``name@3``, too).
+    That is their schedules, with the pipelines that those run, and their pipelines (``name@3`` is
+    one, too), with all versions.
     """
 
     def read(*pipelines: str) -> Live:
         return reader.live_part(
-            _NOBODY, files=(), schedules=(name,), pipelines=pipelines, datastores=()
+            _NOBODY, files=(), schedules=names, pipelines=pipelines, datastores=()
         )
 
-    asked = {name, name.rpartition("@")[0] or name}
+    asked = {*names, *(name.rpartition("@")[0] or name for name in names)}
     live = read(*asked)
     late = [here for here in live.schedules if here.pipeline_id is None]
     named = {spec_value(Schedule, here.spec).pipeline.removesuffix("@latest") for here in late}
