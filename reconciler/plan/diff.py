@@ -136,7 +136,8 @@ def _semantic(shape: Shape, about: About | None, data: Any) -> Any:  # noqa: ANN
     match shape:
         case Record(members=members):
             known = {member.name: member for member in members}
-            return {k: _semantic(known[k].shape, known[k].about, v) for k, v in data.items()}
+            said = {key: value for key, value in data.items() if value is not None}
+            return {k: _semantic(known[k].shape, known[k].about, v) for k, v in said.items()}
         case OneOf(records):
             return {tag: _semantic(records[tag], None, value) for tag, value in data.items()}
         case MapOf(value=item):

@@ -49,9 +49,12 @@ _BY = {
     DisabledBy.MISSING: ": its manifest is gone",
     DisabledBy.OPERATOR: " by an operator",
 }
-_GONE = "it was due, and what was decided about it is not in the ledger any more"
+_GONE = (
+    "It was due at {}, and what was decided about it is not in the ledger any more: whether it ran "
+    "is not known"
+)
 _LATER = (
-    "nothing was decided about it, for the schedule was edited or enabled later, at {}; "
+    "There is no decision about {}: the schedule was edited or enabled later, at {}; "
     "`reconciler history` tells its edits"
 )
 _EDITED = "by its present spec: it was edited or enabled later, at {}; see `reconciler history`"
@@ -271,10 +274,10 @@ class _Teller:
             born = f"the schedule was created later, at {self._clock(here.created_at)}"
             return self._no_row(asked, instant, f"{begin}{born}.")
         if mark is not None and instant <= mark and due:
-            why = _GONE
+            text = _GONE.format(when)
             if here.updated_at > instant:
-                why = _LATER.format(self._clock(here.updated_at))
-            return self._no_row(asked, instant, f"{begin}{why}.")
+                text = _LATER.format(when, self._clock(here.updated_at))
+            return self._no_row(asked, instant, f"{text}.")
         if not due and not self.broken:
             edited = here.updated_at > instant
             notes = [_EDITED.format(self._clock(here.updated_at))] if edited else []
@@ -314,12 +317,13 @@ class _Teller:
     def _no_file(self, asked: Asked, instant: int) -> Explanation:
         """Explain a time at which a schedule by files fired nothing."""
         when = self._clock(instant)
+        if instant > self.now:
+            text = f"Whether it fires at {when} depends on the files that come."
+            return self._explanation(asked, None, text)
         polls = self._polls()
         last = next((poll for poll in polls if poll.polled_at <= instant), None)
         if instant < self.here.created_at:
             text = f"the schedule was created later, at {self._clock(self.here.created_at)}"
-        elif instant > self.now:
-            text = "that depends on the files that come"
         elif not polls:
             text = "no runner has looked at its directory yet"
         elif last is None:
@@ -328,10 +332,12 @@ class _Teller:
             )
         else:
             found = last.error and f"failed: {last.error}"
-            found = found or f"found {last.changed} changes among {last.listed} files"
+            found = found or f"found {last.changed} changed of {last.listed} files"
             text = f"the last look at its directory, at {self._clock(last.polled_at)}, {found}"
-        verb = "will" if instant > self.now else "did"
-        return self._explanation(asked, None, f"It {verb} not fire at {when}: {text}.")
+        begin = "It did not fire"
+        if polls and last is None and instant >= self.here.created_at:
+            begin = "Nobody knows whether it fired"
+        return self._explanation(asked, None, f"{begin} at {when}: {text}.")
 
     # Now -------------------------------------------------------------------------------------
 
