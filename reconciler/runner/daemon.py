@@ -54,6 +54,8 @@ HEARING = 50_000
 REST, LONGEST_REST = 4, 0.25
 # When very much is due at once, what was decided starts before the rest is decided.
 BATCHES = 8
+# Schedules are read so long before they are due; at least one pass comes within it.
+AHEAD = 2 * SECOND
 # Clocks are slewed by less than this all the time; a step back beyond it is worth a line.
 CLOCK_STEP = 2 * SECOND
 # A program that another runner gave up longer ago is not looked for.
@@ -103,6 +105,7 @@ class Daemon:
         self._deaf = False
         self._heard_at = 0
         self._rest = 0.0
+        self._read_to = 0
         self._zones = ZoneData()
         self._book = Book()
         self._ticker = Ticker(ledger, self._book, metrics)
@@ -180,6 +183,9 @@ class Daemon:
         if self._ticker.behind:
             return now
         due = self._ledger.next_wake()
+        if due is not None and now < due <= now + AHEAD and due != self._read_to:
+            self._ticker.read_ahead(due)
+            self._read_to = due
         spent = monotonic() - began
         self._rest = min(REST * spent, LONGEST_REST)
         if retry == now:  # what ended during the pass can wait as what ends after it does

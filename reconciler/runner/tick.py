@@ -103,6 +103,16 @@ class Ticker:
                     break
         return written
 
+    def read_ahead(self, until: int) -> None:
+        """Read schedules that are due by ``until``, so that they are decided about sooner then."""
+        with bulk():
+            with self._ledger.transaction() as tx:
+                due = tx.due_timers(until, BATCH)
+                here = tx.schedules(timer.schedule_id for timer in due) if due else {}
+            for schedule in here.values():
+                with suppress(ReconcilerError):  # it is degraded when it is due
+                    self._book.calendar(schedule)
+
     @cached_property
     def _epoch(self) -> int:
         # Nobody restores a workspace under a runner's session.

@@ -6,6 +6,7 @@ import os
 import pytest
 
 from reconciler.run import AttemptState, Decision, Gate, RunState
+from reconciler.runner import book
 from reconciler.schedule import Status
 from tests.site import HELLO, minutely, site
 
@@ -399,3 +400,23 @@ def test_programs_start_while_the_next_ones_are_made_ready(place, monkeypatch):
     place.step()
     assert [run.state for run in place.runs()] == [RunState.RUNNING] * 3
     assert [run.state for run in place.finish()] == [RunState.FINISHED] * 3
+
+
+def test_what_is_due_soon_is_read_before_it_is_due(place, monkeypatch):
+    read = []
+    compiled = book.compile_trigger
+    monkeypatch.setattr(
+        book, "compile_trigger", lambda *given: read.append(given) or compiled(*given)
+    )
+    place.apply(a=HELLO, b=minutely("b"), c=minutely("c"))
+    place.forward(57)
+    place.step()
+    assert not read
+    place.forward(2)
+    place.step()
+    place.step()
+    assert len(read) == 2
+    assert not place.runs()
+    place.forward(1)
+    assert len(place.finish()) == 2
+    assert len(read) == 2
