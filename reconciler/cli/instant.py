@@ -57,7 +57,10 @@ def parse_end(text: str, zone: str, now: int) -> int:
     try:
         end = now + parse_duration(text) // timedelta(microseconds=1)
     except ValueError:
-        end = parse_when(text, zone)
+        try:
+            end = parse_when(text, zone)
+        except ReconcilerError as error:
+            raise ReconcilerError(f"{error}, or a duration from now: 2h, 1d12h") from None
     if end > HORIZON:
         raise ReconcilerError(f"'{text}' lies beyond the year 2200; leave it out for no end")
     return end
