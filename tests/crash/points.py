@@ -64,12 +64,12 @@ def _committed(method):
     return lambda name, calls, _: name == "committed" and bool(calls.get(method, ((), ()))[1])
 
 
-def _recorded(state):
+def _recorded(*states):
     def reached(name, calls, _):
         if name != "committed" or "record_attempts" not in calls:
             return False
         (attempts,), ids = calls["record_attempts"]
-        return any(attempt.state is state and attempt.id in ids for attempt in attempts)
+        return any(attempt.state in states and attempt.id in ids for attempt in attempts)
 
     return reached
 
@@ -91,7 +91,8 @@ POINTS = {
     "RUN_CLAIMED": _committed("start_runs"),
     "ATTEMPT_RECORDED": _recorded(AttemptState.STARTING),
     "LAUNCHED_NOT_RECORDED": lambda name, *_: name == "submit",
-    "RECORDED": _recorded(AttemptState.RUNNING),
+    # A quick program is over before it is seen running.
+    "RECORDED": _recorded(AttemptState.RUNNING, AttemptState.FINISHED),
     # The shim died first, right after that, and the runner as it learned of it.
     "TOKEN_TAKEN": _seen(Gone),
     "EXIT_WRITTEN": _seen(Exited),
