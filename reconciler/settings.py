@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from reconciler.runner.metrics import Metrics
     from reconciler.source.base import Source
     from reconciler.workspace.base import (
-        Ledger,  # noqa: TC004  (slow to import, and nobody asks for a field's type)
-        Registry,  # noqa: TC004  (the same)
+        Registry,  # noqa: TC004  (slow to import, and nobody asks for a field's type)
         RegistryReader,
     )
+    from reconciler.workspace.ledger import Ledger  # noqa: TC004  (the same)
     from reconciler.workspace.upkeep import Upkeep
 
 SCHEME = "sqlite:"

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
     from reconciler.fields import Scalar
     from reconciler.live import Live, PublishedPipeline, RegisteredSchedule
-    from reconciler.workspace.base import Ledger, RegistryReader
+    from reconciler.workspace.base import RegistryReader
+    from reconciler.workspace.ledger import Ledger
 
 # A run of a pipeline belongs to no schedule's namespace of occurrences; ids are derived within
 # this one.

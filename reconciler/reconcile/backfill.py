@@ -25,7 +25,8 @@ from reconciler.trigger.decide import backfill_key
 
 if TYPE_CHECKING:
     from reconciler.run import Run
-    from reconciler.workspace.base import Ledger, RegistryReader
+    from reconciler.workspace.base import RegistryReader
+    from reconciler.workspace.ledger import Ledger
 
 # The most that one backfill makes: a year of hours fits, a year of minutes is a mistake.
 MOST = 10_000

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from reconciler.reconcile.answer import Asked
     from reconciler.run import Fire, Run
     from reconciler.trigger.calendar import Calendar
-    from reconciler.workspace.base import Ledger
+    from reconciler.workspace.ledger import Ledger
     from reconciler.workspace.records import Poll, Watch
 
 # Runs that wait, attempts, alerts and looks at a directory: as many as a person reads.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from reconciler.live import RegisteredSchedule
     from reconciler.run import Run
     from reconciler.schedule import Schedule
-    from reconciler.workspace.base import Ledger
+    from reconciler.workspace.ledger import Ledger
 
 # Unfinished runs that are looked at to tell what each waits for.
 MANY = 10_000

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from reconciler.live import Live
     from reconciler.run import Run
     from reconciler.trigger.simulate import Downtimes
-    from reconciler.workspace.base import Ledger
+    from reconciler.workspace.ledger import Ledger
 
 # How many finished runs are looked at to tell how long one takes.
 SAMPLE = 50

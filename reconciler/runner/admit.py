@@ -22,7 +22,7 @@ from reconciler.runner.late import late_start
 from reconciler.runner.room import Amounts, Room, needs
 from reconciler.trigger.admission import Others, Wait, admission, asked
 from reconciler.trigger.decide import Policy
-from reconciler.workspace.base import LedgerTransaction
+from reconciler.workspace.ledger import LedgerTransaction
 from reconciler.workspace.records import Alarm, Alert, Pool, Unfinished
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from reconciler.run import Progress
     from reconciler.runner.book import Book
     from reconciler.runner.reap import Underway
-    from reconciler.workspace.base import Ledger
+    from reconciler.workspace.ledger import Ledger
 
 log = logging.getLogger(__name__)
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from reconciler.runner.compose import Composer
     from reconciler.runner.prune import Janitor
     from reconciler.runner.reap import Underway
-    from reconciler.workspace.base import Ledger
+    from reconciler.workspace.ledger import Ledger
 
 log = logging.getLogger(__name__)
 

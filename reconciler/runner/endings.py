@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from reconciler.live import RegisteredSchedule
     from reconciler.runner.book import Book
     from reconciler.schedule import Schedule
-    from reconciler.workspace.base import LedgerTransaction
+    from reconciler.workspace.ledger import LedgerTransaction
 
 log = logging.getLogger(__name__)
 

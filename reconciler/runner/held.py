@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from reconciler.live import Hold
     from reconciler.schedule import DatastoreChange
-    from reconciler.workspace.base import LedgerTransaction
+    from reconciler.workspace.ledger import LedgerTransaction
     from reconciler.workspace.records import Arrival
 
 # Changes read at once.

@@ -11,7 +11,7 @@ from reconciler.workspace.records import Alarm, Alert
 
 if TYPE_CHECKING:
     from reconciler.run import Run
-    from reconciler.workspace.base import Ledger
+    from reconciler.workspace.ledger import Ledger
 
 _OFTEN = SECOND
 

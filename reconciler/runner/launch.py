@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from reconciler.runner.book import Book
     from reconciler.runner.compose import Composer
     from reconciler.runner.reap import Underway
-    from reconciler.workspace.base import Ledger
+    from reconciler.workspace.ledger import Ledger
 
 log = logging.getLogger(__name__)
 

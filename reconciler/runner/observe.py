@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from reconciler.datastore.base import DatastoreReader
     from reconciler.runner.book import Book
-    from reconciler.workspace.base import Ledger
+    from reconciler.workspace.ledger import Ledger
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reconciler.executor.base import Evidence, Executor
-    from reconciler.workspace.base import Ledger
+    from reconciler.workspace.ledger import Ledger
 
 log = logging.getLogger(__name__)
 

@@ -38,7 +38,7 @@ from reconciler.trigger.decide import (
 )
 from reconciler.trigger.jitter import delay
 from reconciler.trigger.overlap import choose
-from reconciler.workspace.base import LedgerTransaction
+from reconciler.workspace.ledger import LedgerTransaction
 from reconciler.workspace.records import Alarm, Alert, TimerMove, Unfinished
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from reconciler.runner.book import Book
     from reconciler.schedule import Schedule
     from reconciler.trigger.calendar import Calendar
-    from reconciler.workspace.base import Ledger
+    from reconciler.workspace.ledger import Ledger
     from reconciler.workspace.records import DueTimer
 
 log = logging.getLogger(__name__)

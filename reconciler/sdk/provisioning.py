@@ -10,7 +10,7 @@ from reconciler.workspace.records import WatchState
 
 if TYPE_CHECKING:
     from reconciler.sdk.workspace import Workspace
-    from reconciler.workspace.base import Ledger
+    from reconciler.workspace.ledger import Ledger
 
 COMPLETED = "Completed"
 _POLL_SECONDS = 0.25

@@ -8,14 +8,8 @@ import pytest
 from reconciler.live import DisabledBy
 from reconciler.schedule import Status
 from reconciler.settings import open_reader
-from reconciler.workspace.base import (
-    Ledger,
-    LedgerTransaction,
-    LiveReader,
-    Registry,
-    RegistryReader,
-    RegistryTransaction,
-)
+from reconciler.workspace.base import LiveReader, Registry, RegistryReader, RegistryTransaction
+from reconciler.workspace.ledger import Ledger, LedgerTransaction
 from tests.site import HELLO, minutely
 
 STORE = "kind: Datastore\nname: store\nurl: file:{}\n"

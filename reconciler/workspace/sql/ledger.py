@@ -92,7 +92,7 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE facts.value < excl
 
 
 class SqlLedger(SqlSessions):
-    """A :class:`~reconciler.workspace.base.Ledger` on one SQL database."""
+    """A :class:`~reconciler.workspace.ledger.Ledger` on one SQL database."""
 
     def __init__(self, database: Database) -> None:
         super().__init__(database)

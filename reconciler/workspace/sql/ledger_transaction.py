@@ -169,7 +169,7 @@ _CHANGE = _into("changes", [column.name for column in changes.c])
 
 
 class SqlLedgerTransaction:
-    """A :class:`~reconciler.workspace.base.LedgerTransaction`: one SQL transaction.
+    """A :class:`~reconciler.workspace.ledger.LedgerTransaction`: one SQL transaction.
 
     ``session`` is None where no session was begun; ``known_experiments`` are names that certainly
     exist, ``new_experiments`` those that this transaction makes sure of.

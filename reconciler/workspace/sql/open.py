@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from reconciler.clock import Clock
-    from reconciler.workspace.base import Ledger, Registry
+    from reconciler.workspace.base import Registry
+    from reconciler.workspace.ledger import Ledger
     from reconciler.workspace.sql.connection import Database
 
 

@@ -57,7 +57,7 @@ WHERE attempts.node = ? AND attempts.state = 'Unknown' AND attempts.ended_at >= 
 
 
 class SqlSessions:
-    """The part of a :class:`~reconciler.workspace.base.Ledger` that is about its session."""
+    """The part of a :class:`~reconciler.workspace.ledger.Ledger` that is about its session."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
