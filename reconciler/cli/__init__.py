@@ -28,7 +28,7 @@ def main() -> None:
         # A file's name may hold what the terminal's encoding cannot say.
         getattr(sys, name).reconfigure(errors="backslashreplace")
     try:
-        code = run(sys.argv[1:])
+        code = execute(sys.argv[1:])
         sys.stdout.flush()
     except KeyboardInterrupt:
         # Ctrl-C before there was anything that knows how to answer it.
@@ -41,8 +41,8 @@ def main() -> None:
     sys.exit(code)
 
 
-def run(arguments: list[str]) -> int:
-    """Do what ``arguments`` say and return the exit code.
+def execute(arguments: list[str]) -> int:
+    """Do what ``arguments`` say and return the exit code; ``run`` is a command's module.
 
     0 done, 1 an error (a wrong usage too), 2 ``plan --detailed-exitcode`` found changes, 3 blocked
     by a guard, 4 stale plan, 130 interrupted.

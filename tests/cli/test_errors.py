@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import reconciler.cli.validate
-from reconciler.cli import main, run
+from reconciler.cli import execute, main
 from reconciler.errors import StalePlan
 from tests.journeys.checkout import PIPELINE
 
@@ -21,7 +21,7 @@ def failing(monkeypatch, capfd):
             raise error
 
         monkeypatch.setattr(reconciler.cli.validate, "check", check)
-        code = run([*arguments, "validate"])
+        code = execute([*arguments, "validate"])
         return code, capfd.readouterr().err
 
     return fail
@@ -73,7 +73,7 @@ def test_ctrl_c_is_130(failing):
     ],
 )
 def test_a_wrong_usage_exits_1_and_says_where_help_is(arguments, place, capfd):
-    assert run(arguments) == 1
+    assert execute(arguments) == 1
     out, err = capfd.readouterr()
     assert out == ""
     (line,) = err.splitlines()
@@ -83,7 +83,7 @@ def test_a_wrong_usage_exits_1_and_says_where_help_is(arguments, place, capfd):
 
 
 def test_a_mistyped_command_is_answered_with_the_nearest(capfd):
-    assert run(["paln"]) == 1
+    assert execute(["paln"]) == 1
     assert capfd.readouterr().err == (
         "error: No such command 'paln'; did you mean 'plan'? See `reconciler --help`.\n"
     )
@@ -114,7 +114,7 @@ def test_ctrl_c_before_anything_is_loaded_is_130(monkeypatch, capfd):
     def interrupt(_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reconciler.cli, "run", interrupt)
+    monkeypatch.setattr(reconciler.cli, "execute", interrupt)
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 130

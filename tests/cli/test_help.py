@@ -9,7 +9,7 @@ import click
 import pytest
 
 from reconciler import __version__
-from reconciler.cli import run
+from reconciler.cli import execute
 from reconciler.cli.group import reconciler
 from reconciler.cli.table import COMMANDS, SECTIONS, help_text
 
@@ -31,7 +31,7 @@ PROBE = """
 import sys
 before = set(sys.modules)
 import reconciler.cli
-assert reconciler.cli.run(["--help"]) == 0
+assert reconciler.cli.execute(["--help"]) == 0
 print(*sorted(set(sys.modules) - before), file=sys.stderr)
 """
 
@@ -55,7 +55,7 @@ def test_the_help_of_a_command_loads_no_heavy_module():
 
 def test_help_lists_every_command_in_its_group(capsys):
     for arguments in ([], ["-h"], ["--help"], ["--debug", "--help"]):
-        assert run(arguments) == 0
+        assert execute(arguments) == 0
         assert capsys.readouterr().out == help_text()
     for section, commands in SECTIONS.items():
         assert f"\n{section}:\n" in help_text()
@@ -68,7 +68,7 @@ def test_help_lists_every_command_in_its_group(capsys):
 
 def test_the_version_is_told_with_and_without_click(capsys):
     for arguments in (["--version"], ["--debug", "--version"]):
-        assert run(arguments) == 0
+        assert execute(arguments) == 0
         assert capsys.readouterr().out == f"reconciler {__version__}\n"
 
 
@@ -77,7 +77,7 @@ def test_every_command_has_help(name, capsys):
     command = import_module(f"reconciler.cli.{name}").command
     assert command.name == name
     assert command.help
-    assert run([name, "--help"]) == 0
+    assert execute([name, "--help"]) == 0
     out = capsys.readouterr().out
     assert out.startswith(f"Usage: reconciler {name} ")
     for parameter in command.params:
@@ -104,7 +104,7 @@ def test_the_help_of_every_command_ends_with_an_example_that_it_takes(words, com
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_call_the_program_back(shell, capsys):
-    assert run(["completion", shell]) == 0
+    assert execute(["completion", shell]) == 0
     assert "_RECONCILER_COMPLETE" in capsys.readouterr().out
 
 
@@ -113,5 +113,5 @@ def test_completion_proposes_commands(monkeypatch, capsys):
     monkeypatch.setenv("COMP_WORDS", "reconciler re")
     monkeypatch.setenv("COMP_CWORD", "1")
     with pytest.raises(SystemExit, match="0"):
-        run([])
+        execute([])
     assert capsys.readouterr().out.split() == ["plain,render", "plain,release", "plain,restore"]

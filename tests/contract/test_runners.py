@@ -92,7 +92,10 @@ def test_a_runner_whose_successor_began_writes_nothing(workspaces, workspace, ru
         lambda write: write.record_fires([fire(schedule_id)], []),
         lambda write: write.record_attempts([attempt()]),
     ):
-        with pytest.raises(WorkspaceError, match="taken over"), runner.transaction() as write:
+        with (
+            pytest.raises(WorkspaceError, match="session has ended"),
+            runner.transaction() as write,
+        ):
             change(write)
     assert runner.fires(schedule_id) == []
     assert runner.run("run-1").state is RunState.NOT_STARTED
@@ -104,7 +107,7 @@ def test_a_runner_whose_successor_began_takes_nothing_over(workspaces, workspace
     successor = workspaces._opened[-1].ledger
     with successor.transaction() as write:
         write.start_runs(["run-1"], NOW)
-    with pytest.raises(WorkspaceError, match="taken over"):
+    with pytest.raises(WorkspaceError, match="session has ended"):
         runner.take_over(0)
     assert [run.id for run in successor.running_runs()] == ["run-1"]
 

@@ -7,7 +7,7 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconciler.cli import run
+from reconciler.cli import execute
 
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Ada Lovelace",
@@ -77,7 +77,7 @@ class Checkout:
 
     def __call__(self, *arguments):
         self._capfd.readouterr()
-        code = run(list(arguments))
+        code = execute(list(arguments))
         out, err = self._capfd.readouterr()
         return Result(code, out, err)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.cli import run
+from reconciler.cli import execute
 from tests.journeys.checkout import Checkout
 from tests.journeys.golden import assert_plan
 
@@ -220,7 +220,7 @@ def test_a_copy_in_another_folder_of_the_repository_is_not_the_project(twice, el
 
 
 def test_a_project_first_applied_outside_git_is_taken_into_git_without_a_word(empty):
-    assert run(["init"]) == 0
+    assert execute(["init"]) == 0
     empty.apply()
     empty.git("init", "-q", "-b", "main")
     empty.commit("begin")

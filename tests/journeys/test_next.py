@@ -155,8 +155,8 @@ def test_a_manifest_answers_without_loading_a_database(shop, applied):
         shop.apply()
     program = """
 import sys
-from reconciler.cli import run
-assert run(["next", "nightly", "--count", "1", "--manifest"]) == 0
+from reconciler.cli import execute
+assert execute(["next", "nightly", "--count", "1", "--manifest"]) == 0
 heavy = {"sqlalchemy", "alembic", "git", "rich", "deepdiff", "jsonschema", "psutil"}
 print(sorted(heavy & sys.modules.keys()), file=sys.stderr)
 """
