@@ -7,12 +7,13 @@ from reconciler.pipeline import (
     Parameter,
     ParameterType,
     Pipeline,
-    Retries,
+    Resources,
     Step,
     expand,
     parameters_in,
     secrets_in,
 )
+from reconciler.retries import Retries
 
 
 def step(name, *depends_on, **fields):
@@ -79,6 +80,20 @@ def test_an_unknown_reference_says_what_is_known():
     assert message == "'${{ run.id }}' is not known here; write ${{ parameters.NAME }}"
     (message,) = messages(Step, name="a", command=("x",), env={"A": "${{ nonsense }}"})
     assert message.endswith("or ${{ secret.NAME }}")
+
+
+@pytest.mark.parametrize(
+    ("memory", "size"), [(None, 0), ("1", 1), ("512Mi", 512 << 20), ("2Gi", 2 << 30)]
+)
+def test_memory_is_a_size(memory, size):
+    assert Resources(memory=memory).bytes == size
+
+
+@pytest.mark.parametrize("memory", ["", "0", "2G", "1.5Gi", "-1", " 1Gi", "Gi", "1Gi\n"])
+def test_what_is_no_size_is_refused(memory):
+    assert messages(Resources, memory=memory) == [
+        f"'{memory}' is not a size; write for example 512Mi or 2Gi"
+    ]
 
 
 def test_a_timeout_is_longer_than_nothing():

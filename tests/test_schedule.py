@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -7,10 +7,13 @@ from reconciler.schedule import (
     INTERVAL_LIMITS,
     Cron,
     DatastoreChange,
+    Deadline,
+    Dst,
     Frequency,
     Overlap,
     Recurrence,
     Schedule,
+    WallGap,
     WeekDay,
 )
 
@@ -174,3 +177,33 @@ def test_a_schedule_is_not_renamed_from_its_own_name():
     with pytest.raises(InvalidValue, match="renamed_from is its own name; remove it"):
         Schedule(name="a", pipeline="p", trigger=trigger, renamed_from="a")
     assert Schedule(name="a", pipeline="p", trigger=trigger, renamed_from="b").name == "a"
+
+
+@pytest.mark.parametrize("frequency", [Frequency.MINUTE, Frequency.HOUR])
+def test_elapsed_time_knows_no_clock_change(frequency):
+    assert Recurrence(frequency=frequency, dst=Dst())
+    assert faults_of(Recurrence, frequency=frequency, dst=Dst(gap=WallGap.SKIP)) == (
+        (
+            ("dst",),
+            f"frequency {frequency} is elapsed time: no clock change moves it. Remove dst.",
+        ),
+    )
+
+
+def test_a_deadline_has_a_length_and_its_end_is_not_before_its_start():
+    hour, nothing = timedelta(hours=1), timedelta()
+    assert faults_of(Deadline, start=nothing) == ((("start",), "start must be longer than 0s"),)
+    assert faults_of(Deadline, finish=nothing) == ((("finish",), "finish must be longer than 0s"),)
+    assert faults_of(Deadline, start=2 * hour, finish=hour) == (
+        (("finish",), "finish must not be before start"),
+    )
+    assert Deadline(start=hour, finish=hour).finish == hour
+
+
+def test_jitter_is_for_the_clock():
+    assert schedule(jitter=timedelta(minutes=5)).jitter == timedelta(minutes=5)
+    ((path, message),) = faults_of(
+        schedule, trigger=DatastoreChange(datastore="d"), jitter=timedelta(minutes=5)
+    )
+    assert path == ("jitter",)
+    assert message == "jitter spreads the clock's fires; remove it from datastore_change"

@@ -129,10 +129,8 @@ def _comparable(value: Value) -> dict[str, Any]:
     return data
 
 
-def _semantic(shape: Shape, about: About | None, data: Any) -> Any:  # noqa: ANN401, PLR0911  (plain data; an answer for each shape)
+def _semantic(shape: Shape, about: About | None, data: Any) -> Any:  # noqa: ANN401  (plain data; an answer for each shape)
     """Give plain data the meaning that its shape declares for lists."""
-    if data is None:
-        return None
     match shape:
         case Record(members=members):
             known = {member.name: member for member in members}
