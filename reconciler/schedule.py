@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
+from reconciler.data import Batch, DatastoreChange
 from reconciler.errors import InvalidValue
 from reconciler.fields import NAME_PATTERN, Scalar, field
 from reconciler.retries import Retries
@@ -337,90 +338,7 @@ class Cron:
             raise InvalidValue(faults)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatastoreChange:
-    """A file is added to, or changes in, one directory of a datastore."""
-
-    TAG: ClassVar[str] = "datastore_change"
-
-    datastore: str = field(
-        "The name of the datastore to watch.",
-        pattern=NAME_PATTERN,
-        hint="start with a letter or digit, then letters, digits, - and _",
-        examples=("landing",),
-    )
-    path_on_datastore: str = field(
-        "The directory to watch; only files directly in it count. Empty is the whole top level.",
-        default="",
-        examples=("incoming",),
-    )
-    polling_interval: float = field(
-        "Minutes between two looks at the directory; fractions are allowed.",
-        default=5,
-        minimum=0.01,
-        maximum=72_000,
-        examples=(5,),
-    )
-    data_path_parameter_name: str | None = field(
-        "The pipeline parameter (of type datapath) that receives the changed file's path.",
-        default=None,
-        examples=("input_data",),
-    )
-    settle: timedelta | None = field(
-        "A file counts once it was seen unchanged for so long; 2s by default on a local folder.",
-        default=None,
-        examples=("10s",),
-    )
-    include: tuple[str, ...] = field(
-        "Only file names that match one of these globs count.",
-        default=(),
-        unique=True,
-        examples=(["*.csv"],),
-    )
-    ignore: tuple[str, ...] = field(
-        "File names that match one of these globs never count.",
-        default=(".*", "*.tmp", "*.part"),
-        unique=True,
-        examples=(["*.bak"],),
-    )
-
-    def __post_init__(self) -> None:
-        """Bring the path into its one spelling and refuse one that leaves the datastore."""
-        parts = [part for part in self.path_on_datastore.split("/") if part not in {"", "."}]
-        if ".." in parts:
-            text = "path_on_datastore must stay inside the datastore; remove the '..'"
-            raise InvalidValue([(("path_on_datastore",), text)])
-        object.__setattr__(self, "path_on_datastore", "/".join(parts))
-        object.__setattr__(self, "polling_interval", float(self.polling_interval))
-
-
 Trigger = Recurrence | Cron | DatastoreChange
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Datastore:
-    """A named place files live.
-
-    ``url`` keeps no credentials; a local folder is ``file:///absolute/path``.
-    """
-
-    KIND: ClassVar[str] = "Datastore"
-
-    name: str = field(
-        "Unique in the workspace.",
-        pattern=NAME_PATTERN,
-        hint="start with a letter or digit, then letters, digits, - and _",
-        examples=("landing",),
-    )
-    description: str = field("What lies there, for people.", default="")
-    url: str = field(
-        "Where the files are: file:///absolute/path, or file:relative/path, which is counted from "
-        "the project's folder.",
-        pattern=r"^file:(?!//(?!localhost/)[^/])",
-        hint="only local folders are known; write file:///absolute/path or file:relative/path",
-        examples=("file:///data/landing",),
-    )
-    tags: Mapping[str, str] = field("Labels for people and tools.", default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -573,9 +491,12 @@ class Schedule:
         if data and self.jitter is not None:
             text = "jitter spreads the clock's fires; remove it from datastore_change"
             raise InvalidValue([(("jitter",), text)])
-        if data and self.overlap in {Overlap.SKIP, Overlap.QUEUE_ONE}:
+        per_file = (
+            isinstance(self.trigger, DatastoreChange) and self.trigger.batch is Batch.PER_FILE
+        )
+        if per_file and self.overlap in {Overlap.SKIP, Overlap.QUEUE_ONE}:
             text = (
                 f"overlap: {self.overlap} would drop changed files; "
-                "use allow, queue or cancel_running with datastore_change"
+                "use allow, queue or cancel_running, or batch: per_poll"
             )
             raise InvalidValue([(("overlap",), text)])

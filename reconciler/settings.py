@@ -263,9 +263,9 @@ def open_datastore(ledger: Ledger, name: str) -> DatastoreReader:
     """
     import json  # noqa: PLC0415
 
+    from reconciler.data import Datastore  # noqa: PLC0415
     from reconciler.datastore.local import LocalDatastore  # noqa: PLC0415
     from reconciler.manifest.emit import from_data  # noqa: PLC0415
-    from reconciler.schedule import Datastore  # noqa: PLC0415
 
     registered = ledger.datastores().get(name)
     if registered is None:

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-PURE = {"manifest", "plan", "trigger", "schedule", "pipeline", "run", "live", "fields"}
+PURE = {"manifest", "plan", "trigger", "schedule", "pipeline", "run", "live", "data", "fields"}
 REST = 85.0
 
 

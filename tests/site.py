@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 from reconciler.clock import FixedClock, parse_instant
+from reconciler.data import Datastore
 from reconciler.datastore.local import LocalDatastore
 from reconciler.executor.local import LocalExecutor
 from reconciler.plan.spec import spec_value
@@ -19,7 +20,6 @@ from reconciler.runner.metrics import NOBODY
 from reconciler.runner.room import Amounts
 from reconciler.runner.secrets import Secrets
 from reconciler.runner.workdir import Workdirs
-from reconciler.schedule import Datastore
 from reconciler.settings import open_source
 from reconciler.workspace.sql import open_workspace
 from tests.crash.points import ExecutorPort, LedgerPort

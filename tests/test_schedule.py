@@ -2,11 +2,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from reconciler.data import DatastoreChange
 from reconciler.errors import InvalidValue
 from reconciler.schedule import (
     INTERVAL_LIMITS,
     Cron,
-    DatastoreChange,
     Deadline,
     Dst,
     Frequency,

@@ -12,11 +12,12 @@ import click
 
 from reconciler.cli.say import local, utc
 from reconciler.clock import iso, parse_instant, to_datetime
+from reconciler.data import DatastoreChange
 from reconciler.fields import duration_text
 from reconciler.live import Owner
 from reconciler.plan.bind import label
 from reconciler.plan.spec import spec_value
-from reconciler.schedule import DatastoreChange, Missed, Schedule, Status
+from reconciler.schedule import Missed, Schedule, Status
 from reconciler.trigger.calendar import HORIZON
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.describe import clock_change, describe, policies

@@ -12,11 +12,12 @@ from reconciler.cli.instant import parse_when
 from reconciler.cli.say import document, local
 from reconciler.cli.scope import Scope, output, scoped
 from reconciler.clock import SystemClock, iso, parse_instant
+from reconciler.data import DatastoreChange
 from reconciler.errors import ManifestError, NotFound, ReconcilerError, SourceError
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.operate import find_schedule
 from reconciler.reconcile.read import load_target, read_project
-from reconciler.schedule import DatastoreChange, FirstRun, Recurrence, Schedule
+from reconciler.schedule import FirstRun, Recurrence, Schedule
 from reconciler.trigger.describe import describe
 
 if TYPE_CHECKING:

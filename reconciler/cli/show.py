@@ -17,13 +17,14 @@ from reconciler.cli.facts import (
 from reconciler.cli.say import clean, document, short, state, table, utc
 from reconciler.cli.scope import Scope, kind_and_name, output, scoped
 from reconciler.clock import parse_instant
+from reconciler.data import DatastoreChange
 from reconciler.manifest.emit import from_data, to_yaml
 from reconciler.pipeline import Pipeline
 from reconciler.plan.bind import label
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.operate import find_pipeline, find_schedule, registered
 from reconciler.run import AttemptState, RunState
-from reconciler.schedule import DatastoreChange, OnUnknown, Schedule
+from reconciler.schedule import OnUnknown, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

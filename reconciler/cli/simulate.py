@@ -13,6 +13,7 @@ from reconciler.cli.instant import parse_when
 from reconciler.cli.say import document, local, table, utc
 from reconciler.cli.scope import Scope, output, scoped
 from reconciler.clock import SECOND, iso
+from reconciler.data import DatastoreChange
 from reconciler.errors import ManifestError, NotFound, ReconcilerError, SourceError
 from reconciler.fields import duration_text, parse_duration
 from reconciler.live import Live
@@ -20,7 +21,7 @@ from reconciler.reconcile.operate import find_schedule
 from reconciler.reconcile.read import load_target, read_project
 from reconciler.reconcile.replay import declared_subjects, durations, live_subjects, replay
 from reconciler.run import Kind
-from reconciler.schedule import DatastoreChange, Status
+from reconciler.schedule import Status
 from reconciler.trigger.decide import held_by
 from reconciler.trigger.describe import clock_change
 

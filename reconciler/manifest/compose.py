@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reconciler.data import Datastore
 from reconciler.errors import Problem
 from reconciler.fields import Scalar
 from reconciler.manifest.build import find
@@ -28,7 +29,7 @@ from reconciler.manifest.shape import OneOf, record_of
 from reconciler.manifest.syntax import one_line, shown
 from reconciler.manifest.yaml12 import VARIABLE, Node, place_in
 from reconciler.pipeline import Pipeline
-from reconciler.schedule import Datastore, Schedule, Status
+from reconciler.schedule import Schedule, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

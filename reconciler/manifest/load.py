@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from reconciler.bulk import bulk
+from reconciler.data import Datastore
 from reconciler.errors import Problem
 from reconciler.manifest.build import builder, find
 from reconciler.manifest.compose import Composition, Layer
@@ -17,7 +18,7 @@ from reconciler.manifest.scalars import FAILED, Faults, nearest
 from reconciler.manifest.syntax import one_line, shown
 from reconciler.manifest.yaml12 import Line, Node, parse, place_in
 from reconciler.pipeline import Pipeline, secrets_in
-from reconciler.schedule import Datastore, Schedule
+from reconciler.schedule import Schedule
 from reconciler.trigger.compile import problems as trigger_problems
 
 if TYPE_CHECKING:

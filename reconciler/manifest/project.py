@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from reconciler.data import Datastore
 from reconciler.errors import InvalidValue, Problem
 from reconciler.fields import NAME_PATTERN, Fault, Scalar, field
 from reconciler.manifest.build import builder
@@ -23,7 +24,7 @@ from reconciler.manifest.terms import (
 )
 from reconciler.manifest.yaml12 import Line, Node, claim, parse
 from reconciler.pipeline import ENVIRONMENT_NAME, ParameterType, Pipeline, secrets_in
-from reconciler.schedule import Datastore, Schedule
+from reconciler.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from reconciler.data import Datastore
 from reconciler.manifest.emit import plain
 from reconciler.manifest.project import Project
 from reconciler.manifest.shape import (
@@ -20,7 +21,7 @@ from reconciler.manifest.shape import (
     record_of,
 )
 from reconciler.pipeline import Pipeline
-from reconciler.schedule import Datastore, Schedule
+from reconciler.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

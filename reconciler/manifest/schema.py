@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from reconciler.data import Datastore
 from reconciler.manifest.emit import plain
 from reconciler.manifest.project import Project
 from reconciler.manifest.scalars import MOMENT
@@ -27,7 +28,7 @@ from reconciler.manifest.shape import (
     record_of,
 )
 from reconciler.pipeline import Pipeline
-from reconciler.schedule import Datastore, Schedule
+from reconciler.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

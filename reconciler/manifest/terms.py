@@ -9,10 +9,11 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from enum import StrEnum
 
+from reconciler.data import Datastore
 from reconciler.errors import InvalidValue
 from reconciler.fields import field
 from reconciler.pipeline import Pipeline
-from reconciler.schedule import Datastore, Schedule
+from reconciler.schedule import Schedule
 
 _ADDRESS = r"^(Schedule|Pipeline|Datastore|\*)\.[^\s.]+$"
 _ADDRESS_HINT = "write KIND.NAME, where both may hold *, for example Schedule.nightly-*"

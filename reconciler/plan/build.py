@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.data import Datastore
 from reconciler.live import DisabledBy
 from reconciler.pipeline import Pipeline
 from reconciler.plan.bind import label
@@ -37,7 +38,7 @@ from reconciler.plan.likeness import suggest
 from reconciler.plan.sides import Sides
 from reconciler.plan.spec import spec_text, spec_value
 from reconciler.plan.timing import with_impact
-from reconciler.schedule import Datastore, Schedule, Status
+from reconciler.schedule import Schedule, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,10 +8,11 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
+from reconciler.data import Datastore, DatastoreChange
 from reconciler.manifest.terms import OnMissing
 from reconciler.pipeline import ParameterType, Pipeline
 from reconciler.plan.bind import Bindings, label
-from reconciler.schedule import Datastore, DatastoreChange, Status
+from reconciler.schedule import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from reconciler.data import Datastore
 from reconciler.live import Owner
 from reconciler.manifest.load import Declared
 from reconciler.manifest.terms import Terms
 from reconciler.pipeline import Pipeline
 from reconciler.plan.spec import content_digest, spec_text
-from reconciler.schedule import Datastore, Schedule
+from reconciler.schedule import Schedule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from reconciler.data import Datastore
 from reconciler.manifest.emit import from_data, to_data
 from reconciler.manifest.shape import ListOf, MapOf, OneOf, Record, record_of
 from reconciler.pipeline import Pipeline
 from reconciler.plan.change import FieldChange, Reason, Side
-from reconciler.schedule import Datastore, Schedule
+from reconciler.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -5,9 +5,10 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from reconciler.data import DatastoreChange
 from reconciler.plan.change import Action, Guard, Kind
 from reconciler.plan.spec import spec_value
-from reconciler.schedule import DatastoreChange, Schedule, Status
+from reconciler.schedule import Schedule, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

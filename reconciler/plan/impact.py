@@ -14,7 +14,8 @@ from math import gcd, lcm
 from typing import TYPE_CHECKING
 
 from reconciler.clock import DAY, HOUR
-from reconciler.schedule import Cron, DatastoreChange, Recurrence, Schedule
+from reconciler.data import DatastoreChange
+from reconciler.schedule import Cron, Recurrence, Schedule
 from reconciler.trigger.arrivals import ignored_because
 from reconciler.trigger.calendar import (
     AS_SHOWN,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from reconciler.data import Datastore
 from reconciler.errors import InvalidValue
 from reconciler.manifest.terms import OnMissing
 from reconciler.plan.bind import Bindings, label
@@ -22,7 +23,7 @@ from reconciler.plan.diff import field_changes, leave, settled
 from reconciler.plan.facts import NOBODY
 from reconciler.plan.guards import matches
 from reconciler.plan.spec import spec_value
-from reconciler.schedule import Datastore, Schedule
+from reconciler.schedule import Schedule
 
 if TYPE_CHECKING:
     from reconciler.live import Live, Owner, RegisteredSchedule

@@ -11,8 +11,8 @@ from reconciler.manifest.emit import from_data, to_data
 from reconciler.schedule import Schedule
 
 if TYPE_CHECKING:
+    from reconciler.data import Datastore
     from reconciler.pipeline import Pipeline
-    from reconciler.schedule import Datastore
 
 T = TypeVar("T")
 

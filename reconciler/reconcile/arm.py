@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.data import DatastoreChange
 from reconciler.errors import InvalidValue
 from reconciler.plan.spec import spec_value
 from reconciler.run import Decision, Fire, Gate
-from reconciler.schedule import DatastoreChange, Schedule
+from reconciler.schedule import Schedule
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.decide import gap_key, initial_key
 from reconciler.workspace.records import Clockwork, Watching

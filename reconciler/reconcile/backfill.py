@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.clock import iso
+from reconciler.data import DatastoreChange
 from reconciler.errors import Refused
 from reconciler.live import PublishedPipeline, RegisteredSchedule
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.ask import bound, frozen
 from reconciler.reconcile.operate import find_schedule
 from reconciler.run import Decision, Fire, Gate, Kind, RunState
-from reconciler.schedule import DatastoreChange, Schedule
+from reconciler.schedule import Schedule
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.decide import backfill_key
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reconciler.data import Datastore, DatastoreChange
 from reconciler.errors import InvalidValue, NotFound, Refused, SourceError
 from reconciler.live import (
     CodeTree,
@@ -27,7 +28,7 @@ from reconciler.plan.change import KINDS, Kind
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile import disk
 from reconciler.reconcile.narrow import datastores_in
-from reconciler.schedule import Datastore, DatastoreChange, Schedule, Status
+from reconciler.schedule import Schedule, Status
 from reconciler.source.globs import Globs
 
 if TYPE_CHECKING:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from reconciler.data import Datastore
 from reconciler.live import Hold, Owner, OwnerRecord
 from reconciler.plan.bind import Published, label
 from reconciler.plan.change import KINDS, Kind, Plain
 from reconciler.plan.diff import field_changes
 from reconciler.plan.guards import matches
 from reconciler.plan.spec import spec_value
-from reconciler.schedule import Datastore, Schedule
+from reconciler.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from reconciler.clock import MINUTE, SECOND, to_datetime
+from reconciler.data import DatastoreChange
 from reconciler.errors import InvalidValue, NotFound
 from reconciler.fields import duration_text
 from reconciler.live import DisabledBy
@@ -20,7 +21,7 @@ from reconciler.plan.spec import spec_value
 from reconciler.reconcile.answer import Explanation, Passage, Passed, Waiting
 from reconciler.reconcile.line import Line
 from reconciler.run import Decision, Gate, RunState
-from reconciler.schedule import DatastoreChange, Schedule, Status, WallGap
+from reconciler.schedule import Schedule, Status, WallGap
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.decide import held_by
 from reconciler.trigger.describe import clock_change, describe

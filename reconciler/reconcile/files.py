@@ -7,11 +7,12 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.data import Datastore, DatastoreChange
 from reconciler.errors import InvalidValue
 from reconciler.plan.change import Files, Kind
 from reconciler.plan.impact import matching
 from reconciler.plan.spec import spec_value
-from reconciler.schedule import Datastore, DatastoreChange, Schedule, Status
+from reconciler.schedule import Schedule, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

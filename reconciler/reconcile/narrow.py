@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import __version__
+from reconciler.data import DatastoreChange
 from reconciler.live import Live
 from reconciler.manifest.compose import compose
 from reconciler.manifest.load import Loaded, load
@@ -22,7 +23,7 @@ from reconciler.plan.change import Kind
 from reconciler.plan.desired import Kept
 from reconciler.plan.spec import DIALECT
 from reconciler.reconcile.survey import Survey, survey
-from reconciler.schedule import DatastoreChange, Status
+from reconciler.schedule import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

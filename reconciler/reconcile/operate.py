@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from reconciler.data import DatastoreChange
 from reconciler.errors import NotFound, Refused
 from reconciler.live import DisabledBy, Hold, Provenance
 from reconciler.pipeline import ParameterType, Pipeline
@@ -17,7 +18,7 @@ from reconciler.plan.spec import spec_text, spec_value
 from reconciler.reconcile.arm import arming, passed_over
 from reconciler.reconcile.write import rearm
 from reconciler.run import Gate
-from reconciler.schedule import DatastoreChange, Missed, Schedule, Status
+from reconciler.schedule import Missed, Schedule, Status
 from reconciler.trigger.compile import compile_trigger
 from reconciler.workspace.records import Clockwork, Owner
 

@@ -30,11 +30,11 @@ from reconciler.source.snapshot import dropping
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from reconciler.data import Datastore
     from reconciler.errors import Problem
     from reconciler.manifest.load import Declared, Loaded
     from reconciler.pipeline import Pipeline
     from reconciler.plan.change import Plan
-    from reconciler.schedule import Datastore
     from reconciler.workspace.base import LiveReader
 
 

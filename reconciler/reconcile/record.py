@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.data import DatastoreChange
 from reconciler.live import OwnerRecord
 from reconciler.manifest.terms import OnMissing
 from reconciler.plan.bind import Published
@@ -12,13 +13,13 @@ from reconciler.plan.guards import matches
 from reconciler.plan.spec import spec_text
 from reconciler.reconcile.narrow import datastores_in, inputs_digest
 from reconciler.reconcile.survey import survey
-from reconciler.schedule import DatastoreChange
 from reconciler.source.base import Descent
 from reconciler.workspace.records import Declaration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from reconciler.data import Datastore
     from reconciler.live import (
         Live,
         PublishedPipeline,
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from reconciler.pipeline import Pipeline
     from reconciler.plan.change import Plan
     from reconciler.reconcile.read import Reading
-    from reconciler.schedule import Datastore, Schedule
+    from reconciler.schedule import Schedule
     from reconciler.workspace.base import LiveReader, RegistryTransaction
 
 

@@ -11,10 +11,11 @@ from operator import attrgetter
 from statistics import median_low
 from typing import TYPE_CHECKING
 
+from reconciler.data import DatastoreChange
 from reconciler.errors import InvalidValue, ReconcilerError
 from reconciler.plan.spec import spec_value
 from reconciler.run import RunState
-from reconciler.schedule import DatastoreChange, Schedule
+from reconciler.schedule import Schedule
 from reconciler.trigger.simulate import Simulated, Subject, simulate
 
 if TYPE_CHECKING:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from reconciler.data import Datastore, DatastoreChange
 from reconciler.live import DisabledBy
 from reconciler.plan.change import Action, Kind
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.arm import arming, first_passed_over, passed_over
-from reconciler.schedule import Datastore, DatastoreChange, Schedule, Status
+from reconciler.schedule import Schedule, Status
 from reconciler.workspace.records import Clockwork, Watching
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from reconciler.data import Datastore
 from reconciler.errors import Refused, SourceError
 from reconciler.manifest.compose import compose
 from reconciler.manifest.edit import REMOVE, CannotEdit, Remove, edit_all
@@ -21,7 +22,7 @@ from reconciler.plan.diff import field_changes
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.drift import SPEC, VERSION, State
 from reconciler.reconcile.read import absolute
-from reconciler.schedule import Datastore, Schedule
+from reconciler.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,8 +14,8 @@ from reconciler.trigger.decide import data_key
 from reconciler.trigger.overlap import Verdict, choose
 
 if TYPE_CHECKING:
+    from reconciler.data import DatastoreChange
     from reconciler.runner.held import Page
-    from reconciler.schedule import DatastoreChange
     from reconciler.trigger.decide import Policy
     from reconciler.workspace.records import Unfinished
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from reconciler.data import DatastoreChange
 from reconciler.errors import NotFound
 from reconciler.pipeline import Pipeline
 from reconciler.plan.spec import spec_value
-from reconciler.schedule import DatastoreChange, Schedule
+from reconciler.schedule import Schedule
 from reconciler.trigger.compile import compile_trigger
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.clock import iso
+from reconciler.data import DatastoreChange
 from reconciler.errors import ReconcilerError
 from reconciler.run import Run, RunState
 from reconciler.runner.logs import about
-from reconciler.schedule import DatastoreChange, Missed
+from reconciler.schedule import Missed
 from reconciler.trigger.admission import RUNNER, asked
 from reconciler.workspace.records import Alarm, Alert, Hold
 

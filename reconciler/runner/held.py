@@ -13,8 +13,8 @@ from reconciler.workspace.records import LoggedChange
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from reconciler.data import DatastoreChange
     from reconciler.live import Hold
-    from reconciler.schedule import DatastoreChange
     from reconciler.workspace.ledger import LedgerTransaction
     from reconciler.workspace.records import Arrival
 

@@ -19,11 +19,11 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from reconciler.clock import MINUTE, SECOND
+from reconciler.data import DatastoreChange
 from reconciler.datastore.base import Listing
 from reconciler.errors import ReconcilerError
 from reconciler.runner.logs import about
 from reconciler.runner.metrics import NOBODY, Metrics
-from reconciler.schedule import DatastoreChange
 from reconciler.trigger.arrivals import FileVersion, Look, Unsettled, look
 from reconciler.workspace.records import FileFacts, LoggedChange, Poll, Watch, WatchState
 

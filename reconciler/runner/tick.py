@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 
 from reconciler.bulk import bulk
 from reconciler.clock import MINUTE
+from reconciler.data import DatastoreChange
 from reconciler.errors import ReconcilerError
 from reconciler.run import Decision, Fire, Gate, Run, RunState, run_id
 from reconciler.runner.arrive import Due, arrivals_of
 from reconciler.runner.held import next_page
 from reconciler.runner.logs import about
 from reconciler.runner.metrics import NOBODY, Metrics
-from reconciler.schedule import DatastoreChange, Deadline, Status
+from reconciler.schedule import Deadline, Status
 from reconciler.trigger.decide import (
     GRACE,
     Gap,

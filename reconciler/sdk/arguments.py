@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reconciler.data import DatastoreChange
 from reconciler.errors import InvalidValue
 from reconciler.fields import Scalar
 from reconciler.manifest.emit import from_data, to_data
-from reconciler.schedule import DatastoreChange, Recurrence, Schedule, Status
+from reconciler.schedule import Recurrence, Schedule, Status
 from reconciler.sdk.datastore import Datastore
 from reconciler.sdk.recurrence import ScheduleRecurrence
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.data import Datastore as Declared
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.operate import find_datastore
-from reconciler.schedule import Datastore as Declared
 
 if TYPE_CHECKING:
     from reconciler.sdk.workspace import Workspace

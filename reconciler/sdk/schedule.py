@@ -7,12 +7,13 @@ import warnings
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
+from reconciler.data import DatastoreChange
 from reconciler.errors import NotFound
 from reconciler.manifest.emit import to_data
 from reconciler.plan.bind import Published
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile import operate
-from reconciler.schedule import DatastoreChange, Recurrence, Status
+from reconciler.schedule import Recurrence, Status
 from reconciler.schedule import Schedule as Declared
 from reconciler.sdk.arguments import Arguments, wrong
 from reconciler.sdk.pipeline import PublishedPipeline

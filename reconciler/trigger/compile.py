@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.data import DatastoreChange
 from reconciler.errors import InvalidValue
-from reconciler.schedule import Cron, DatastoreChange, Dst, Recurrence
+from reconciler.schedule import Cron, Dst, Recurrence
 from reconciler.trigger.cron import compile_cron
 from reconciler.trigger.cron import parse as parse_cron
 from reconciler.trigger.recurrence import compile_recurrence

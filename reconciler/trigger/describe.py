@@ -7,17 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.clock import DAY, MINUTE
+from reconciler.data import DatastoreChange
 from reconciler.fields import duration_text
-from reconciler.schedule import (
-    Cron,
-    DatastoreChange,
-    Dst,
-    Frequency,
-    OnUnknown,
-    Recurrence,
-    WallGap,
-    WallOverlap,
-)
+from reconciler.schedule import Cron, Dst, Frequency, OnUnknown, Recurrence, WallGap, WallOverlap
 from reconciler.trigger.calendar import AS_SHOWN, WallCalendar, date_of
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.cron import parse

@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 import pytest
 
 from reconciler.clock import FixedClock
+from reconciler.data import Datastore
 from reconciler.errors import WorkspaceBusy
 from reconciler.live import Provenance
 from reconciler.pipeline import Pipeline, Step
@@ -20,7 +21,7 @@ from reconciler.reconcile import operate
 from reconciler.reconcile.apply import BACKOFF, How, apply_plan
 from reconciler.reconcile.lease import SECONDS
 from reconciler.reconcile.read import plan, read, read_project
-from reconciler.schedule import Datastore, Recurrence, Schedule
+from reconciler.schedule import Recurrence, Schedule
 from reconciler.settings import open_folder
 from reconciler.workspace.sql import open_workspace, sqlite
 from tests.site import minutely, site

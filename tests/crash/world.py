@@ -9,11 +9,12 @@ from datetime import timedelta
 import psycopg
 
 from reconciler.clock import FixedClock, SystemClock, parse_instant, to_datetime
+from reconciler.data import DatastoreChange
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.apply import apply_plan
 from reconciler.reconcile.read import plan, read, read_project
 from reconciler.run import AttemptState, Decision, RunState
-from reconciler.schedule import DatastoreChange, Schedule
+from reconciler.schedule import Schedule
 from reconciler.settings import open_folder
 from reconciler.trigger.compile import compile_trigger
 from reconciler.workspace.sql import open_workspace

@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from reconciler.clock import parse_instant
+from reconciler.data import Datastore
 from reconciler.errors import ReconcilerError
 from reconciler.live import Provenance
 from reconciler.pipeline import Pipeline, Step
@@ -18,7 +19,7 @@ from reconciler.reconcile import operate
 from reconciler.reconcile.apply import apply_plan
 from reconciler.reconcile.read import choose_target, plan, read, read_project
 from reconciler.reconcile.record import outdated
-from reconciler.schedule import Datastore, Recurrence, Schedule
+from reconciler.schedule import Recurrence, Schedule
 from reconciler.settings import open_commit, open_folder, open_reader, open_source, open_workspace
 from tests.journeys.checkout import IDENTITY
 

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.data import Datastore, DatastoreChange
 from reconciler.manifest.emit import to_yaml
 from reconciler.pipeline import ParameterType, Pipeline
 from reconciler.plan.change import Action
 from reconciler.reconcile.apply import apply_plan
 from reconciler.reconcile.read import plan, read, read_project
-from reconciler.schedule import Datastore, DatastoreChange, Schedule, Status
+from reconciler.schedule import Schedule, Status
 from reconciler.settings import open_folder, open_source, open_workspace
 from tests.journeys.checkout import IDENTITY
 from tests.manifest.strategies import datastores, numbers, pipelines, schedules, texts, wholes

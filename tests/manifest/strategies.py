@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
+from reconciler.data import Datastore, DatastoreChange
 from reconciler.manifest.emit import from_data, to_data
 from reconciler.manifest.project import (
     Defaults,
@@ -22,16 +23,7 @@ from reconciler.manifest.shape import OneOf, Partial, Record, record_of
 from reconciler.manifest.terms import IgnoreDrift, Limits, OnMissing
 from reconciler.pipeline import Parameter, ParameterType, Pipeline, Resources, Step
 from reconciler.retries import Retries
-from reconciler.schedule import (
-    Datastore,
-    DatastoreChange,
-    Deadline,
-    Missed,
-    OnUnknown,
-    Overlap,
-    Schedule,
-    Status,
-)
+from reconciler.schedule import Deadline, Missed, OnUnknown, Overlap, Schedule, Status
 from reconciler.trigger.compile import problems
 from tests.strategies import crons, recurrences
 

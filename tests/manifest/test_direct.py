@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.data import Datastore
 from reconciler.fields import field
 from reconciler.manifest.build import builder
 from reconciler.manifest.direct import Detour, direct
 from reconciler.manifest.emit import _node, to_data
 from reconciler.manifest.project import Project
-from reconciler.schedule import Datastore, Schedule
+from reconciler.schedule import Schedule
 from tests.manifest.strategies import UNHURRIED, values
 
 DETOURS = (Detour, KeyError, TypeError, ValueError)

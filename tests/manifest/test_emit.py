@@ -8,23 +8,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler.data import Datastore, DatastoreChange
 from reconciler.errors import InvalidValue
 from reconciler.manifest.emit import from_data, to_data, to_yaml
 from reconciler.manifest.load import Document, load
 from reconciler.manifest.project import Project, load_project
 from reconciler.pipeline import Parameter, ParameterType, Pipeline, Step
 from reconciler.retries import Retries
-from reconciler.schedule import (
-    Cron,
-    Datastore,
-    DatastoreChange,
-    FirstRun,
-    Frequency,
-    Recurrence,
-    Schedule,
-    Status,
-    WeekDay,
-)
+from reconciler.schedule import Cron, FirstRun, Frequency, Recurrence, Schedule, Status, WeekDay
 from tests.manifest.strategies import HOSTILE, UNHURRIED, projects, texts, values
 
 NIGHTLY = Schedule(

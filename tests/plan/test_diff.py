@@ -5,6 +5,7 @@ import pytest
 from deepdiff import DeepDiff
 from hypothesis import given
 
+from reconciler.data import Datastore, DatastoreChange
 from reconciler.errors import InvalidValue
 from reconciler.manifest.emit import to_data
 from reconciler.manifest.shape import record_of
@@ -14,8 +15,6 @@ from reconciler.plan.diff import field_changes, leave, settled
 from reconciler.retries import Retries
 from reconciler.schedule import (
     Cron,
-    Datastore,
-    DatastoreChange,
     Deadline,
     Dst,
     FirstRun,

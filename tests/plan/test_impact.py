@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.clock import DAY, HOUR, MINUTE, iso, parse_instant, to_instant
+from reconciler.data import DatastoreChange
 from reconciler.errors import InvalidValue
 from reconciler.plan.impact import Impact, Side, impact, matching, runs_text
 from reconciler.schedule import (
     Cron,
-    DatastoreChange,
     Dst,
     FirstRun,
     Frequency,

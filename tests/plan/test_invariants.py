@@ -3,13 +3,14 @@ from dataclasses import replace
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from reconciler.data import DatastoreChange
 from reconciler.live import Live
 from reconciler.manifest.terms import OnMissing
 from reconciler.plan.build import build_plan
 from reconciler.plan.change import KINDS, Action
 from reconciler.plan.check import problems
 from reconciler.plan.desired import Kept
-from reconciler.schedule import DatastoreChange, Status
+from reconciler.schedule import Status
 from tests.plan.effect import carried_out
 from tests.plan.world import OWNER
 from tests.plan.worlds import declare, with_others, worlds

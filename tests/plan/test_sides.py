@@ -2,11 +2,12 @@ from dataclasses import replace
 
 import pytest
 
+from reconciler.data import Datastore
 from reconciler.live import Applied, DisabledBy, Hold, Live, Lost
 from reconciler.manifest.terms import IgnoreDrift, OnMissing, Terms
 from reconciler.plan.change import Action, Cause, Reason, Side, Suppressed
 from reconciler.plan.spec import spec_text
-from reconciler.schedule import Datastore, Status
+from reconciler.schedule import Status
 from tests.plan.effect import carried_out
 from tests.plan.world import (
     ALL,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
 
+from reconciler.data import DatastoreChange
 from reconciler.live import Applied, DisabledBy, Hold, Live, Lost
 from reconciler.manifest.load import Declared
 from reconciler.manifest.terms import IgnoreDrift, Limits, OnMissing, Terms
@@ -12,7 +13,7 @@ from reconciler.pipeline import ParameterType
 from reconciler.plan.build import build_plan
 from reconciler.plan.desired import Desired
 from reconciler.plan.spec import spec_text, spec_value
-from reconciler.schedule import DatastoreChange, Schedule, Status
+from reconciler.schedule import Schedule, Status
 from tests.manifest import strategies
 from tests.plan.effect import carried_out
 from tests.plan.world import OTHER, OWNER

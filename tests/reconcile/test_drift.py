@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
+from reconciler.data import Datastore, DatastoreChange
 from reconciler.live import (
     Applied,
     Hold,
@@ -27,7 +28,7 @@ from reconciler.plan.spec import spec_text
 from reconciler.reconcile import disk
 from reconciler.reconcile.drift import State, Touched, find_drift
 from reconciler.reconcile.write_back import write_back
-from reconciler.schedule import Cron, Datastore, DatastoreChange, Schedule, Status
+from reconciler.schedule import Cron, Schedule, Status
 from reconciler.settings import open_folder
 from tests.manifest.strategies import schedules
 from tests.strategies import examples

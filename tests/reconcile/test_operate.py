@@ -2,11 +2,12 @@
 
 import pytest
 
+from reconciler.data import DatastoreChange
 from reconciler.errors import NotFound, Refused
 from reconciler.live import Hold
 from reconciler.reconcile import ask, operate
 from reconciler.run import Decision, RunState
-from reconciler.schedule import DatastoreChange, Frequency, Missed, Recurrence, Schedule, Status
+from reconciler.schedule import Frequency, Missed, Recurrence, Schedule, Status
 from tests.reconcile.running import until_running
 from tests.site import HELLO, minutely
 

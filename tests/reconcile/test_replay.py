@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.clock import SECOND, FixedClock, parse_instant
+from reconciler.data import DatastoreChange
 from reconciler.errors import ReconcilerError
 from reconciler.live import Hold, Live, Provenance
 from reconciler.pipeline import Pipeline, Step
@@ -16,16 +17,7 @@ from reconciler.reconcile.replay import declared_subjects, durations, live_subje
 from reconciler.run import RunState
 from reconciler.runner.book import Book
 from reconciler.runner.tick import Ticker
-from reconciler.schedule import (
-    Cron,
-    DatastoreChange,
-    FirstRun,
-    Frequency,
-    Missed,
-    Overlap,
-    Recurrence,
-    Schedule,
-)
+from reconciler.schedule import Cron, FirstRun, Frequency, Missed, Overlap, Recurrence, Schedule
 from reconciler.trigger.decide import Policy
 from reconciler.trigger.overlap import startable
 from reconciler.trigger.simulate import Subject, simulate

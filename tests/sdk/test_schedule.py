@@ -4,9 +4,10 @@ import getpass
 
 import pytest
 
+from reconciler.data import DatastoreChange
 from reconciler.errors import InvalidValue, NotFound, Refused
 from reconciler.live import DisabledBy
-from reconciler.schedule import Cron, DatastoreChange, Recurrence
+from reconciler.schedule import Cron, Recurrence
 from reconciler.sdk import Datastore, PublishedPipeline, Schedule, ScheduleRecurrence
 
 DAILY = ScheduleRecurrence("Day", 1, time_of_day="9:05")

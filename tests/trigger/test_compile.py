@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.clock import DAY
+from reconciler.data import DatastoreChange
 from reconciler.errors import InvalidValue
-from reconciler.schedule import Cron, DatastoreChange, FirstRun, Frequency, Recurrence
+from reconciler.schedule import Cron, FirstRun, Frequency, Recurrence
 from reconciler.trigger.compile import compile_trigger, problems
 from reconciler.trigger.zones import to_wall
 from tests.strategies import crons, examples, recurrences

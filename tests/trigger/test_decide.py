@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.clock import HOUR, MINUTE, SECOND
+from reconciler.data import DatastoreChange
 from reconciler.live import Hold
 from reconciler.run import Decision, Gate
-from reconciler.schedule import Cron, DatastoreChange, Missed, Overlap, Schedule
+from reconciler.schedule import Cron, Missed, Overlap, Schedule
 from reconciler.trigger import decide as keys
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.decide import GRACE, Policy, Timer, decide

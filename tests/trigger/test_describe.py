@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.clock import DAY, HOUR, iso, parse_instant
+from reconciler.data import DatastoreChange
 from reconciler.retries import Retries
 from reconciler.schedule import (
     Cron,
-    DatastoreChange,
     Deadline,
     Dst,
     Frequency,
