@@ -132,9 +132,13 @@ class SchemaMismatch(WorkspaceError):
 
 
 class DatastoreError(ReconcilerError):
-    """A directory of a datastore could not be listed completely."""
+    """A datastore cannot be listed or read; the message says what to do."""
 
     retriable = True
+
+
+class FileChanged(ReconcilerError):
+    """A file of a datastore is not in the state any more that a run was made for."""
 
 
 class ExecutorError(ReconcilerError):

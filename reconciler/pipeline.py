@@ -252,6 +252,14 @@ class Pipeline:
     continue_on_step_failure: bool = field(
         "Whether steps that do not depend on a failed step still run.", default=False
     )
+    writes: tuple[str, ...] = field(
+        "Where its steps put files, as datastore/path: schedules that feed each other are told.",
+        default=(),
+        unique=True,
+        pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}(/[^/\x00]+)*$",
+        hint="write datastore/path",
+        examples=(["landing/scored"],),
+    )
     steps: tuple[Step, ...] = field("What it runs.", non_empty=True)
     tags: Mapping[str, str] = field("Labels for people and tools.", default_factory=dict)
 

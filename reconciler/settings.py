@@ -13,19 +13,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.clock import SystemClock
-from reconciler.errors import ManifestError, NotFound, WorkspaceError
+from reconciler.errors import (
+    DatastoreError,
+    ExecutorError,
+    ManifestError,
+    NotFound,
+    WorkspaceError,
+)
 from reconciler.workspace.address import identity, is_postgres, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from reconciler.clock import Clock
+    from reconciler.data import Datastore, Watched
     from reconciler.datastore.base import DatastoreReader
     from reconciler.executor.base import Executor
     from reconciler.runner.config import RunnerConfig
     from reconciler.runner.daemon import Daemon
     from reconciler.runner.metrics import Metrics
+    from reconciler.runner.secrets import Secrets
     from reconciler.source.base import Source
+    from reconciler.trigger.snapshot import Files
     from reconciler.workspace.base import (
         Registry,  # noqa: TC004  (slow to import, and nobody asks for a field's type)
         RegistryReader,
@@ -254,34 +264,58 @@ def open_reader(url: str, base: str = ".", clock: Clock | None = None) -> Regist
         return EmptyRegistry(clock)
 
 
-def open_datastore(ledger: Ledger, name: str) -> DatastoreReader:
+def open_store(store: Datastore, credentials: Mapping[str, str]) -> DatastoreReader:
+    """Open a datastore; ``credentials`` are values, by the names in ``Datastore.credentials``.
+
+    Nothing is asked of the store yet.
+
+    Raises:
+        DatastoreError: it cannot be opened: the library for it is not installed, or what is said of
+            it makes no sense.
+    """
+    if store.scheme == "file":
+        from reconciler.datastore.local import LocalDatastore  # noqa: PLC0415  (seldom needed)
+
+        return LocalDatastore(store.url)
+    from reconciler.datastore.objects import ObjectDatastore  # noqa: PLC0415  (obstore)
+
+    return ObjectDatastore(store, credentials)
+
+
+def open_datastore(ledger: Ledger, name: str, secrets: Secrets) -> DatastoreReader:
     """Open a registered datastore.
 
     Raises:
         NotFound: it is not registered.
-        DatastoreError: it cannot be opened.
+        DatastoreError: it cannot be opened, or a secret that it refers to is not to be had.
     """
     import json  # noqa: PLC0415
 
     from reconciler.data import Datastore  # noqa: PLC0415
-    from reconciler.datastore.local import LocalDatastore  # noqa: PLC0415
     from reconciler.manifest.emit import from_data  # noqa: PLC0415
 
     registered = ledger.datastores().get(name)
     if registered is None:
         raise NotFound(f"datastore '{name}' is not registered")
-    return LocalDatastore(from_data(Datastore, json.loads(registered.spec)).url)
-
-
-def names_in(url: str, path: str) -> tuple[bytes, ...] | None:
-    """Name the files in a directory of a datastore; None where it cannot be seen from here."""
-    from reconciler.datastore.local import LocalDatastore  # noqa: PLC0415
-    from reconciler.errors import DatastoreError  # noqa: PLC0415  (only here)
-
+    store = from_data(Datastore, json.loads(registered.spec))
     try:
-        return tuple(LocalDatastore(url).list(path).files)
-    except DatastoreError:
-        return None
+        known = {key: secrets.value(it, registered.owner) for key, it in store.secrets.items()}
+    except ExecutorError as error:
+        raise DatastoreError(str(error)) from error
+    return open_store(store, known)
+
+
+def files_in(store: Datastore, watched: Watched, secrets: Secrets) -> Iterator[Files]:
+    """List the files that a declared datastore has where a trigger would look.
+
+    Raises:
+        DatastoreError: they cannot be seen from here.
+    """
+    try:
+        known = {key: secrets.value(it, None) for key, it in store.secrets.items()}
+    except ExecutorError as error:
+        raise DatastoreError(str(error)) from error
+    return open_store(store, known).scan(watched)
 
 
 def open_executor(workspace: Workspace) -> Executor:
@@ -343,12 +377,12 @@ def open_runner(
     from reconciler.runner.secrets import Secrets  # noqa: PLC0415
     from reconciler.runner.workdir import Workdirs  # noqa: PLC0415
 
-    def datastore(name: str) -> DatastoreReader:
-        return open_datastore(workspace.ledger, name)
+    secrets = Secrets(config.secrets)
 
-    composer = Composer(
-        Workdirs(workspace.folder, workspace.registry.code), Secrets(config.secrets), datastore
-    )
+    def datastore(name: str) -> DatastoreReader:
+        return open_datastore(workspace.ledger, name, secrets)
+
+    composer = Composer(Workdirs(workspace.folder, workspace.registry.code), secrets, datastore)
     attempts = Path(workspace.folder, "attempts").resolve()
     return Daemon(
         ledger=workspace.ledger,

@@ -1,4 +1,4 @@
-"""What changed in one directory, from two listings of it.
+"""What changed in a directory, and which schedule that counts for.
 
 A listing is compared as a whole with what was known; no time is ever compared with a clock's, so
 neither two changes in one second nor a store whose clock is wrong can hide a file.
@@ -6,161 +6,161 @@ neither two changes in one second nor a store whose clock is wrong can hide a fi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from reconciler.data import FileChange
+from reconciler.trigger.snapshot import Both, Files, moved_only, pages, size_of, split
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from reconciler.data import DatastoreChange
+    from reconciler.trigger.snapshot import Differing
 
-
-@dataclass(frozen=True, slots=True)
-class FileVersion:
-    """What tells two states of a local file apart: bytes, modification time and inode."""
-
-    size: int
-    mtime_ns: int
-    inode: int
-
-
-class ChangeKind(StrEnum):
-    """What happened to a file."""
-
-    ADDED = "added"
-    MODIFIED = "modified"
-    DELETED = "deleted"
+# In a change log: the file was there before, and a schedule asked to be told of it.
+EXISTING = "existing"
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One file that changed. ``version`` is its new one, of a deleted file the last known."""
+    """One file that changed. ``facts`` are its new ones, of a deleted file the last known."""
 
     name: bytes
-    kind: ChangeKind
-    version: FileVersion
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """How a listing differs from what was known; ``changes`` are sorted by name.
-
-    ``rebased`` holds the new versions of files that are the same but for their inodes, because the
-    directory was mounted anew. They are no changes; they only replace what was known.
-    """
-
-    changes: tuple[Change, ...] = ()
-    rebased: Mapping[bytes, FileVersion]
-
-    @property
-    def remounted(self) -> bool:
-        """Whether the directory was mounted anew."""
-        return bool(self.rebased)
-
-
-def compare(known: Mapping[bytes, FileVersion], listing: Mapping[bytes, FileVersion]) -> Difference:
-    """Find what was added, modified or deleted since ``known``.
-
-    Where only the inode differs, on more than half of at least two files that were there before,
-    the directory was mounted anew.
-    """
-    moved = {
-        name: version
-        for name, version in listing.items()
-        if name in known and _only_inode(known[name], version)
-    }
-    stayed = sum(1 for name in listing if name in known)
-    rebased = moved if stayed >= 2 and 2 * len(moved) > stayed else {}
-    return Difference(changes=tuple(_changes(known, listing, rebased)), rebased=rebased)
-
-
-def _only_inode(old: FileVersion, new: FileVersion) -> bool:
-    return old.inode != new.inode and (old.size, old.mtime_ns) == (new.size, new.mtime_ns)
-
-
-def _changes(
-    known: Mapping[bytes, FileVersion],
-    listing: Mapping[bytes, FileVersion],
-    rebased: Mapping[bytes, FileVersion],
-) -> Iterator[Change]:
-    for name in sorted(known.keys() | listing.keys()):
-        old, new = known.get(name), listing.get(name)
-        if new is None:
-            yield Change(name, ChangeKind.DELETED, known[name])
-        elif old is None:
-            yield Change(name, ChangeKind.ADDED, new)
-        elif old != new and name not in rebased:
-            yield Change(name, ChangeKind.MODIFIED, new)
+    kind: FileChange
+    facts: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Unsettled:
-    """A changed file that may still be being written: its version, and since when it is seen."""
+    """A changed file that may still be being written: its facts, and since when it is seen."""
 
-    version: FileVersion
+    facts: bytes
     since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rewrite:
+    """Pages that take the place of the known one that begins with ``replaces``, if any."""
+
+    replaces: bytes | None
+    pages: tuple[bytes, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
     """What one look at a directory came to.
 
-    ``changes`` count now; ``unsettled`` is to be passed to the next look, which is worth while at
-    the instant ``look_again`` (None when nothing is unsettled). ``rebased`` as in
-    :class:`Difference`.
+    ``changes`` count now, sorted by name, and ``rewrites`` bring the snapshot to where they are
+    known. ``unsettled`` is to be passed to the next look, which is worth while at the instant
+    ``look_again`` (None when nothing is unsettled). ``unmarked`` files wait for their done-marker.
     """
 
     changes: tuple[Change, ...]
+    rewrites: tuple[Rewrite, ...]
     unsettled: Mapping[bytes, Unsettled]
     look_again: int | None
-    rebased: Mapping[bytes, FileVersion]
+    unmarked: int
 
 
-def look(
-    known: Mapping[bytes, FileVersion],
+def judge(  # noqa: PLR0913  (all that has a say)
+    differing: Iterable[Differing],
     unsettled: Mapping[bytes, Unsettled],
-    listing: Mapping[bytes, FileVersion],
     now: int,
     settle: int,
+    *,
+    complete: Callable[[bytes], bool] = lambda _: True,
+    remounted: bool = False,
 ) -> Look:
-    """Find the changes since ``known`` that have settled.
+    """Find the changes that have settled and are complete.
 
     A new version counts once two looks, at least ``settle`` microseconds apart, saw it unchanged;
     with ``settle`` 0 it counts at once, and so does a deletion. A file that vanishes, or goes back
-    to its known version, before it settled has not changed.
+    to its known version, before it settled has not changed. ``complete`` tells whether a file has
+    the marker that it needs. Where the directory was ``remounted``, files that only moved are no
+    changes, and become known as they are.
     """
-    difference = compare(known, listing)
-    settled: list[Change] = []
+    changes: list[Change] = []
+    rewrites: list[Rewrite] = []
     waiting: dict[bytes, Unsettled] = {}
-    for change in difference.changes:
-        seen = unsettled.get(change.name)
-        since = now
-        if seen is not None and seen.version == change.version:
-            since = min(seen.since, now)  # the clock may have gone back
-        if change.kind is ChangeKind.DELETED or now - since >= settle:
-            settled.append(change)
+    unmarked = 0
+    for one in differing:
+        both = Both(one)
+        becomes, kept = both.listed, False
+        for name in both.names:
+            old, new = both.known.get(name), both.listed.get(name)
+            if new is None:
+                assert old is not None, "a name that differs is on one side"  # noqa: S101  (Both)
+                changes.append(Change(name, FileChange.DELETED, old))
+                continue
+            if remounted and old is not None and moved_only(old, new):
+                continue
+            seen = unsettled.get(name)
+            # The clock may have gone back since.
+            since = now if seen is None or seen.facts != new else min(seen.since, now)
+            if now - since >= settle:
+                if complete(name):
+                    kind = FileChange.ADDED if old is None else FileChange.MODIFIED
+                    changes.append(Change(name, kind, new))
+                    continue
+                unmarked += 1
+            else:
+                waiting[name] = Unsettled(new, since)
+            kept = True
+            if old is None:
+                del becomes[name]
+            else:
+                becomes[name] = old
+        if kept:
+            ordered = sorted(becomes.items())
+            files = Files([name for name, _ in ordered], [facts for _, facts in ordered])
         else:
-            waiting[change.name] = Unsettled(change.version, since)
+            files = split(one.listed)
+        rewritten = tuple(pages(files))
+        if not one.whole or rewritten != (one.known,):
+            rewrites.append(Rewrite(one.replaces, rewritten))
     return Look(
-        changes=tuple(settled),
+        changes=tuple(changes),
+        rewrites=tuple(rewrites),
         unsettled=waiting,
         look_again=min((one.since + settle for one in waiting.values()), default=None),
-        rebased=difference.rebased,
+        unmarked=unmarked,
     )
 
 
-def ignored_because(name: bytes, include: Sequence[str], ignore: Sequence[str]) -> str | None:
-    """Tell which glob makes a file not count; None when it counts.
+def ignored_because(
+    trigger: DatastoreChange, name: bytes, change: str = "", facts: bytes | None = None
+) -> str | None:
+    """Tell which rule of a schedule makes a change not count; None when it counts.
 
-    Globs are case-sensitive everywhere. Bytes that are not UTF-8 match only wildcards.
+    Without ``change`` and ``facts`` only the name is judged. Globs are case-sensitive everywhere
+    and look at a file's own name, one with / in it at the whole path below the watched directory.
+    Bytes that are not UTF-8 match only wildcards. A file that is watched alone is never ignored by
+    its name.
     """
-    text = name.decode("utf-8", "surrogateescape")
-    for glob in ignore:
-        if fnmatchcase(text, glob):
+    if trigger.file is None and (why := _ignored_name(trigger, name)) is not None:
+        return why
+    if change and change != EXISTING and change not in trigger.changes:
+        return f"changes: {', '.join(trigger.changes)}"
+    if facts is not None and change != FileChange.DELETED and size_of(facts) < trigger.min_size:
+        return f"min_size: {trigger.min_size}"
+    return None
+
+
+def _ignored_name(trigger: DatastoreChange, name: bytes) -> str | None:
+    if trigger.watched.is_marker(name):
+        return f"done_marker: {trigger.done_marker}"
+    path = name.decode("utf-8", "surrogateescape")
+    own = path.rpartition("/")[2]
+
+    def matches(glob: str) -> bool:
+        return fnmatchcase(path if "/" in glob else own, glob)
+
+    for glob in trigger.ignore:
+        if matches(glob):
             return f"ignore: {glob}"
-    if include and not any(fnmatchcase(text, glob) for glob in include):
-        return f"include: {', '.join(include)}"
+    if trigger.include and not any(map(matches, trigger.include)):
+        return f"include: {', '.join(trigger.include)}"
     return None
 
 

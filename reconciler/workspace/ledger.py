@@ -9,15 +9,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from reconciler.run import Attempt, Fire, Run, RunState
+    from reconciler.trigger.arrivals import Change, Rewrite
     from reconciler.workspace.records import (
         Alert,
         Arrival,
         DueTimer,
-        FileFacts,
         Hold,
         LoggedChange,
         Poll,
@@ -96,17 +96,25 @@ class LedgerTransaction(Protocol):
     def record_poll(
         self,
         poll: Poll,
-        changes: Sequence[LoggedChange] = (),
+        changes: Sequence[Change] = (),
+        rewrites: Iterable[Rewrite] = (),
         *,
-        baseline: Sequence[FileFacts] | None = None,
-        rebased: Sequence[FileFacts] = (),
+        place: str | None = None,
+        baseline: bool = False,
     ) -> bool:
-        """Store a poll, its changes in log and snapshot, and move the watch; False if it moved.
+        """Store a poll, log its changes, rewrite the snapshot and move the watch.
 
-        ``baseline`` replaces the whole snapshot and ``rebased`` single files of it, both without
-        any change; a poll with an ``error`` touches neither snapshot nor log. Compare-and-set on
-        ``poll_seq``: a poll that lost a race is void.
+        False if the watch has moved: compare-and-set on ``poll_seq``, a poll that lost a race is
+        void. A ``baseline`` first forgets the whole snapshot. A poll with an ``error`` touches
+        neither snapshot nor log. ``place`` replaces the watch's, unless it is None.
+
+        Where schedules asked for existing files, each that was known before (after a baseline:
+        all) is logged for them first, as ``existing``.
         """
+        ...
+
+    def keep_files(self, files: Mapping[str, bytes]) -> None:
+        """Store the lists of files that runs were made for, by run id; see :meth:`Ledger.files`."""
         ...
 
     def waiting_runs(self, now: int, each: int | None = None) -> list[Run]:
@@ -256,8 +264,25 @@ class Ledger(Protocol):
         """
         ...
 
-    def snapshot(self, watch_id: int) -> dict[bytes, FileFacts]:
-        """Read what a watch last knew of its directory."""
+    def snapshot(self, watch_id: int) -> Iterator[bytes]:
+        """Read what a watch last knew, page by page, in order."""
+        ...
+
+    def pages(self, watch_id: int, names: Iterable[bytes]) -> list[bytes]:
+        """Read the pages whose stretches hold these names, in order and each once.
+
+        A name that comes before all pages belongs to the first one.
+        """
+        ...
+
+    def log(
+        self, watch_id: int, *, name: bytes | None = None, polls: Sequence[int] = (), limit: int
+    ) -> list[LoggedChange]:
+        """Read the change log, newest first: of one name, of some polls, or all of it."""
+        ...
+
+    def files(self, run_id: str) -> bytes | None:
+        """Give the list of files that a run was made for; None where it is for one or for none."""
         ...
 
     def waiting_runs(self) -> list[Run]:
@@ -306,12 +331,16 @@ class Ledger(Protocol):
         """List a schedule's decisions, newest due first."""
         ...
 
-    def polls(self, datastore: str, path: str, limit: int = 50) -> list[Poll]:
-        """List a directory's polls, newest first."""
+    def polls(self, watch_id: int, limit: int = 50) -> list[Poll]:
+        """List a watch's polls, newest first."""
         ...
 
     def watches(self) -> list[Watch]:
         """List all watches that have an active schedule."""
+        ...
+
+    def watch_of(self, schedule_id: str) -> Watch | None:
+        """Give the watch that a schedule is on, active or not; None where it is on none."""
         ...
 
     def overdue(self, now: int) -> list[Run]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from reconciler.data import Watched
 from reconciler.live import (
     Applied,
     CodeTree,
@@ -38,7 +39,6 @@ __all__ = [
     "DisabledBy",
     "DueTimer",
     "Experiment",
-    "FileFacts",
     "Folder",
     "Glance",
     "Hold",
@@ -85,10 +85,13 @@ class Clockwork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watching:
-    """Arms a schedule for data: from the present end of the directory's change log on."""
+    """Arms a schedule for data: from the present end of the watch's change log on.
 
-    datastore: str
-    path: str
+    With ``existing`` the files that are there are logged for it first, at the next poll.
+    """
+
+    watched: Watched
+    existing: bool = False
 
 
 Arming = Clockwork | Watching
@@ -255,67 +258,84 @@ class WatchState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """One watched directory of one datastore, shared by every schedule on it.
+    """Files of one datastore that are looked at together, shared by every schedule on them.
 
     ``poll_seq`` and ``change_seq`` are the last used numbers; ``next_poll`` is an instant;
-    ``schedule_ids`` are the active schedules on it.
+    ``failures`` counts the polls that failed in a row; ``place`` is what the last complete listing
+    was of. ``schedule_ids`` are the active schedules on it; with ``existing`` one of them asked for
+    the files that are there.
     """
 
     id: int
-    datastore: str
-    path: str
+    watched: Watched
     state: WatchState
     poll_seq: int
     change_seq: int
     next_poll: int
     failures: int
+    place: str
     schedule_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileFacts:
-    """One file as a listing saw it. ``name`` is bytes: file names are not always text."""
-
-    name: bytes
-    size: int
-    mtime_ns: int
-    inode: int
+    existing: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedChange:
-    """One line of a watch's change log; ``change`` is ``added``, ``modified`` or ``deleted``."""
+    """One line of a watch's change log.
+
+    ``change`` is ``added``, ``modified``, ``deleted`` or ``existing``; ``facts`` are as
+    ``reconciler.trigger.snapshot`` has them.
+    """
 
     watch_id: int
     seq: int
     poll_seq: int
     change: str
-    file: FileFacts
+    name: bytes
+    facts: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poll:
-    """What one look at a directory found. ``error`` is empty when the listing was complete."""
+    """What one look at watched files found. ``error`` is empty when the listing was complete.
+
+    ``listed`` files were looked at, in ``took`` microseconds; ``waiting`` of them changed and do
+    not count yet. ``skipped`` polls were due and left out before it, because the one before took
+    too long.
+    """
 
     watch_id: int
     poll_seq: int
     polled_at: int
     listed: int
-    changed: int
     state: WatchState
     next_poll: int
+    added: int = 0
+    modified: int = 0
+    deleted: int = 0
+    waiting: int = 0
+    took: int = 0
+    skipped: int = 0
     note: str = ""
     error: str = ""
+
+    @property
+    def changed(self) -> int:
+        """How many changes it logged."""
+        return self.added + self.modified + self.deleted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arrival:
-    """An active schedule that lags behind its watch's change log."""
+    """An active schedule that lags behind its watch's change log.
+
+    ``existing`` is the poll whose lines about existing files are meant for it, 0 for none.
+    """
 
     schedule_id: str
     revision: int
     watch_id: int
     cursor: int
+    existing: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
