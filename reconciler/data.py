@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
+from urllib.parse import quote
 
 from reconciler.errors import InvalidValue
 from reconciler.fields import NAME_PATTERN, field
@@ -102,6 +103,11 @@ class Watched:
 def name_bytes(text: str) -> bytes:
     """Give the bytes of a file name or path, the very ones where it was no text."""
     return text.encode("utf-8", "surrogateescape")
+
+
+def file_url(store: str, path: bytes) -> str:
+    """Give the address of a file of the datastore whose URL is ``store``, its path in ASCII."""
+    return f"{store}{'' if store.endswith('/') else '/'}{quote(path, safe='/')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,10 +207,13 @@ class DatastoreChange:
             text = "path_on_datastore must stay inside the datastore; remove the '..'"
             faults.append((("path_on_datastore",), text))
         faults += self._file_faults()
+        faults += _marker_faults(self.done_marker)
         if faults:
             raise InvalidValue(faults)
         object.__setattr__(self, "path_on_datastore", "/".join(parts))
         object.__setattr__(self, "polling_interval", float(self.polling_interval))
+        changes = tuple(change for change in FileChange if change in self.changes)
+        object.__setattr__(self, "changes", changes)
 
     def _file_faults(self) -> Iterator[Fault]:
         if self.file is None:
@@ -213,7 +222,10 @@ class DatastoreChange:
             yield ("file",), f"file: '{self.file}' is no file; write its name"
         for name in ("recursive", "include", "done_marker"):
             if getattr(self, name):
-                yield (name,), f"{name} says nothing where one file is watched; remove it or file"
+                yield (
+                    (name,),
+                    f"{name} says nothing where one file is watched; remove {name} or file",
+                )
 
     @property
     def watched(self) -> Watched:
@@ -228,12 +240,32 @@ class DatastoreChange:
         )
 
 
+def _marker_faults(marker: str | None) -> Iterator[Fault]:
+    if marker in {".", ".."}:
+        yield ("done_marker",), f"done_marker: '{marker}' is no file; write its name"
+    elif marker == "{name}":
+        text = "done_marker: {name} makes every file its own marker; write for example {name}.done"
+        yield ("done_marker",), text
+    elif marker is not None and marker.count("{name}") > 1:
+        yield ("done_marker",), "done_marker has {name} twice; remove one"
+
+
 # What each kind of store can be told, by the names that its own tools use.
 CREDENTIALS: Mapping[str, tuple[str, ...]] = {
     "az": ("account_key", "sas_token", "client_id", "client_secret", "tenant_id"),
     "s3": ("access_key_id", "secret_access_key", "session_token"),
     "gs": ("service_account_key",),
 }
+# Where the first is given, so must be the others.
+_TOGETHER: Mapping[str, tuple[str, ...]] = {
+    "client_secret": ("client_id", "tenant_id"),
+    "tenant_id": ("client_id",),
+    "access_key_id": ("secret_access_key",),
+    "secret_access_key": ("access_key_id",),
+    "session_token": ("access_key_id", "secret_access_key"),
+}
+# Of these one is enough, and of two nobody could say which holds.
+_ALONE = ("account_key", "sas_token", "client_id")
 _REFERENCE = re.compile(r"\$\{\{\s*secret\.([a-zA-Z_][a-zA-Z0-9_]*)\s*\}\}")
 
 
@@ -241,8 +273,8 @@ _REFERENCE = re.compile(r"\$\{\{\s*secret\.([a-zA-Z_][a-zA-Z0-9_]*)\s*\}\}")
 class Datastore:
     """A named place files live.
 
-    ``url`` keeps no credentials. Without ``credentials`` a store is opened with what the machine
-    has: environment variables, a managed identity or an instance profile.
+    ``url`` and ``endpoint`` keep no credentials. Without ``credentials`` a store is opened with
+    what the machine has: environment variables, a managed identity or an instance profile.
 
     Raises:
         InvalidValue: what is said does not fit the kind of store, or a credential is written out.
@@ -260,9 +292,10 @@ class Datastore:
     url: str = field(
         "Where the files are: file:///absolute/path, file:relative/path (counted from the "
         "project's folder), az://container/prefix, s3://bucket/prefix or gs://bucket/prefix.",
-        pattern=r"^(file:(?!//(?!localhost/)[^/])|(az|s3|gs)://[^/@?#]+(/|$))",
+        pattern=r"^(file:(?!//(?!localhost/)[^/])|(az|s3|gs)://[^/@?#\s]+(/[^?#\x00-\x1f]*)?(?![\s\S]))",
         hint="write file:///absolute/path, file:relative/path, az://container/prefix, "
         "s3://bucket/prefix or gs://bucket/prefix, without credentials",
+        hushed=True,
         examples=("file:///data/landing", "az://incoming/orders"),
     )
     account: str | None = field(
@@ -278,6 +311,7 @@ class Datastore:
         default=None,
         pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]*)?$",
         hint="write for example https://minio.example.com:9000, without credentials",
+        hushed=True,
         examples=("https://minio.example.com:9000",),
     )
     region: str | None = field(
@@ -296,6 +330,7 @@ class Datastore:
         + ".",
         default_factory=dict,
         examples=({"account_key": "${{ secret.LANDING_KEY }}"},),
+        hushed=True,
     )
     tags: Mapping[str, str] = field("Labels for people and tools.", default_factory=dict)
 
@@ -305,31 +340,50 @@ class Datastore:
         return self.url.partition(":")[0]
 
     @property
+    def place(self) -> tuple[str | None, ...]:
+        """What makes it this place: where one of these differs, its files are other files."""
+        return self.url, self.account, self.endpoint
+
+    @property
     def secrets(self) -> Mapping[str, str]:
         """The secrets that it refers to, by what each of them is."""
         found = ((name, _REFERENCE.fullmatch(text)) for name, text in self.credentials.items())
         return {name: match[1] for name, match in found if match is not None}
 
     def __post_init__(self) -> None:
-        """Refuse what does not fit the kind of store."""
+        """Bring the address into its one spelling and refuse what does not fit the store."""
         if faults := tuple(self._faults()):
             raise InvalidValue(faults)
+        if self.scheme != "file":
+            object.__setattr__(self, "url", self.url.rstrip("/"))
+        if self.endpoint is not None:
+            object.__setattr__(self, "endpoint", self.endpoint.rstrip("/"))
 
     def _faults(self) -> Iterator[Fault]:
         scheme = self.scheme
         fitting = {"account": ("az",), "region": ("s3",), "endpoint": tuple(CREDENTIALS)}
         for name, schemes in fitting.items():
             if getattr(self, name) is not None and scheme not in schemes:
-                yield (name,), f"{name} says nothing about {scheme}:; remove it"
+                yield (name,), f"{name} says nothing about a store at {scheme}:; remove it"
         if scheme == "az" and self.account is None:
             yield (), "az:// needs account: the name of the storage account"
-        known = CREDENTIALS.get(scheme, ())
-        if self.anonymous and (self.credentials or not known):
-            yield ("anonymous",), "anonymous contradicts what is said besides; remove one of them"
+        if self.anonymous and scheme not in CREDENTIALS:
+            yield ("anonymous",), "anonymous says nothing about a folder; remove it"
+        elif self.anonymous and self.credentials:
+            yield ("anonymous",), "anonymous and credentials contradict each other; remove one"
+        yield from self._credential_faults(CREDENTIALS.get(scheme, ()))
+
+    def _credential_faults(self, known: tuple[str, ...]) -> Iterator[Fault]:
         for name, text in self.credentials.items():
+            here = ("credentials", name)
             if name not in known:
                 takes = f"it takes {', '.join(known)}" if known else "a folder takes none"
-                yield ("credentials", name), f"{name} opens no {scheme}: store; {takes}"
+                yield here, f"{name} opens no store at {self.scheme}:; {takes}"
             elif _REFERENCE.fullmatch(text) is None:
                 # The text may be the secret itself, so it is not shown.
-                yield ("credentials", name), f"{name} must be a reference: ${{{{ secret.NAME }}}}"
+                way = "the runner's configuration says where that is"
+                yield here, f"{name} must be a reference, ${{{{ secret.NAME }}}}; {way}"
+            elif missing := [it for it in _TOGETHER.get(name, ()) if it not in self.credentials]:
+                yield here, f"{name} needs {' and '.join(missing)} too"
+        if len(several := [name for name in _ALONE if name in self.credentials]) > 1:
+            yield ("credentials",), f"{' and '.join(several)} contradict each other; keep one"

@@ -70,6 +70,7 @@ class Kind(StrEnum):
     RECURRENCE = "r"
     INITIAL = "i"
     DATA = "d"
+    POLL = "p"
     BACKFILL = "b"
     MANUAL = "m"
     GAP = "g"
@@ -101,8 +102,9 @@ class Fire:
 
     ``occurrence_key`` is unique within the schedule and carries no revision, so no edit can make
     an occurrence fire twice: ``r:2026-03-08T07:30:00Z`` recurrence and cron, ``i:`` initial,
-    ``d:<watch>:<change_seq>`` one changed file, ``b:<backfill>:<due>`` one of a backfill,
-    ``m:<token>`` manual, ``g:<from>/<to>`` a gap. ``gate`` says what decided.
+    ``d:<watch>:<change_seq>`` one changed file, ``p:<watch>:<poll_seq>`` all that one poll found,
+    ``b:<backfill>:<due>`` one of a backfill, ``m:<token>`` manual, ``g:<from>/<to>`` a gap.
+    ``gate`` says what decided.
     ``due_at`` and ``decided_at`` are instants in microseconds; ``count`` is the number of
     occurrences the row stands for, above 1 only for a gap.
     """
@@ -125,7 +127,7 @@ class Run:
     """One execution of one published pipeline version, with everything frozen at the fire.
 
     Times are instants in microseconds. ``facts`` are what the fire knew about its cause, for data
-    fires the datastore, path, size and kind of change.
+    fires what ``trigger.cause`` says.
 
     It is not started before ``not_before``. A failed run that is run anew is another run with the
     same key: ``number`` counts them from 1, and ``retry_of`` is the first one's id. ``start_by``

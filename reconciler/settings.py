@@ -299,7 +299,7 @@ def open_datastore(ledger: Ledger, name: str, secrets: Secrets) -> DatastoreRead
         raise NotFound(f"datastore '{name}' is not registered")
     store = from_data(Datastore, json.loads(registered.spec))
     try:
-        known = {key: secrets.value(it, registered.owner) for key, it in store.secrets.items()}
+        known = secrets.of(store, registered.owner)
     except ExecutorError as error:
         raise DatastoreError(str(error)) from error
     return open_store(store, known)
@@ -312,7 +312,7 @@ def files_in(store: Datastore, watched: Watched, secrets: Secrets) -> Iterator[F
         DatastoreError: they cannot be seen from here.
     """
     try:
-        known = {key: secrets.value(it, None) for key, it in store.secrets.items()}
+        known = secrets.of(store, None)
     except ExecutorError as error:
         raise DatastoreError(str(error)) from error
     return open_store(store, known).scan(watched)
@@ -382,7 +382,8 @@ def open_runner(
     def datastore(name: str) -> DatastoreReader:
         return open_datastore(workspace.ledger, name, secrets)
 
-    composer = Composer(Workdirs(workspace.folder, workspace.registry.code), secrets, datastore)
+    workdirs = Workdirs(workspace.folder, workspace.registry.code)
+    composer = Composer(workdirs, secrets, workspace.ledger, open_store)
     attempts = Path(workspace.folder, "attempts").resolve()
     return Daemon(
         ledger=workspace.ledger,

@@ -20,7 +20,7 @@ from reconciler.runner.metrics import NOBODY
 from reconciler.runner.room import Amounts
 from reconciler.runner.secrets import Secrets
 from reconciler.runner.workdir import Workdirs
-from reconciler.settings import open_source
+from reconciler.settings import open_source, open_store
 from reconciler.workspace.sql import open_workspace
 from tests.crash.points import ExecutorPort, LedgerPort
 
@@ -88,9 +88,8 @@ class Site:
             self.daemon.close()
             self.executor.close()
         self.executor = LocalExecutor(str(self.folder / "attempts"))
-        composer = Composer(
-            Workdirs(str(self.folder), self.registry.code), self.secrets, self.datastore
-        )
+        workdirs = Workdirs(str(self.folder), self.registry.code)
+        composer = Composer(workdirs, self.secrets, self.ledger, open_store)
         self.daemon = Daemon(
             ledger=LedgerPort(self.ledger, tell) if tell else self.ledger,
             executor=ExecutorPort(self.executor, tell) if tell else self.executor,

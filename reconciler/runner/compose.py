@@ -8,20 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reconciler.clock import iso
-from reconciler.errors import ExecutorError, NotFound, ReconcilerError
+from reconciler.errors import ExecutorError, NotFound
 from reconciler.executor.base import Launch
 from reconciler.pipeline import ParameterType, expand, secrets_in
+from reconciler.runner.given import Given
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from reconciler.datastore.base import DatastoreReader
     from reconciler.fields import Scalar
     from reconciler.live import PublishedPipeline
     from reconciler.pipeline import Pipeline, Step
     from reconciler.run import Attempt, Run
+    from reconciler.runner.given import Opener
     from reconciler.runner.secrets import Secrets
     from reconciler.runner.workdir import Workdirs
+    from reconciler.workspace.ledger import Ledger
 
 # What a step inherits from the runner; everything else it is given by declaration.
 INHERITED = ("PATH", "HOME", "LANG", "TZ")
@@ -31,14 +33,12 @@ class Composer:
     """Knows where code, datastores and secrets are; writes nothing but working directories."""
 
     def __init__(
-        self,
-        workdirs: Workdirs,
-        secrets: Secrets,
-        datastore: Callable[[str], DatastoreReader],
+        self, workdirs: Workdirs, secrets: Secrets, ledger: Ledger, open_store: Opener
     ) -> None:
         self._workdirs = workdirs
         self._secrets = secrets
-        self._datastore = datastore
+        self._ledger = ledger
+        self._open_store = open_store
 
     def launch(
         self, run: Run, pipeline: Pipeline, step: Step, attempt: Attempt, version: PublishedPipeline
@@ -54,13 +54,20 @@ class Composer:
         if missing:
             text = f"pipeline '{pipeline.name}' needs a value for: {', '.join(missing)}"
             raise ExecutorError(text)
-        parameters = self._parameters(run, pipeline)
         names = {name for _, text in step.texts() for name in secrets_in(text)}
         secrets = {name: self._secrets.value(name, version.owner) for name in sorted(names)}
+        data = Given(run, self._ledger, self._secrets, self._open_store)
         try:
-            folder = self._workdirs.prepare(run.id, version.code_digest)
+            files = data.files if data.several else None
+            folder = self._workdirs.prepare(run.id, version.code_digest, files)
         except (OSError, NotFound) as error:
             raise ExecutorError(f"cannot make the working directory: {error}") from error
+        parameters = {
+            name: data.path(name, str(value), folder)
+            if pipeline.parameters[name].type is ParameterType.DATAPATH
+            else _text(value)
+            for name, value in run.parameters.items()
+        }
         given = {
             "RECONCILER_RUN_ID": run.id,
             "RECONCILER_SCHEDULE": run.schedule_name,
@@ -75,26 +82,10 @@ class Composer:
         return Launch(
             id=attempt.id,
             argv=_argv(pipeline, step, parameters),
-            env={**inherited, **given, **declared},
+            env={**inherited, **data.environment(folder), **given, **declared},
             cwd=folder,
             timeout=step.timeout,
         )
-
-    def _parameters(self, run: Run, pipeline: Pipeline) -> dict[str, str]:
-        """Write a run's parameters as text; a data path becomes one this machine can open."""
-        return {
-            name: self._local(str(value))
-            if pipeline.parameters[name].type is ParameterType.DATAPATH
-            else _text(value)
-            for name, value in run.parameters.items()
-        }
-
-    def _local(self, data_path: str) -> str:
-        store, _, path = data_path.partition("/")
-        try:
-            return self._datastore(store).local_path(path) or data_path
-        except ReconcilerError as error:
-            raise ExecutorError(f"data path '{data_path}': {error}") from error
 
 
 def _text(value: Scalar) -> str:

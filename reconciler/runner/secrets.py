@@ -19,6 +19,7 @@ from reconciler.fields import field
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from reconciler.data import Datastore
     from reconciler.live import Owner
 
 _COMMAND_TIMEOUT = 30
@@ -70,6 +71,14 @@ class Secrets:
         if secret.file is not None:
             return self._from_file(name, secret.file)
         return self._from_command(name, secret.command)
+
+    def of(self, store: Datastore, owner: Owner | None) -> dict[str, str]:
+        """Give what opens a datastore, by what each value is.
+
+        Raises:
+            ExecutorError: as for :meth:`value`.
+        """
+        return {what: self.value(name, owner) for what, name in store.secrets.items()}
 
     def _from_environment(self, name: str, variable: str) -> str:
         try:

@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING
 
 from reconciler.bulk import bulk
 from reconciler.clock import MINUTE
-from reconciler.data import DatastoreChange
-from reconciler.errors import ReconcilerError
+from reconciler.data import Datastore, DatastoreChange
+from reconciler.errors import NotFound, ReconcilerError
+from reconciler.plan.spec import spec_value
 from reconciler.run import Decision, Fire, Gate, Run, RunState, run_id
 from reconciler.runner.arrive import Due, arrivals_of
-from reconciler.runner.held import next_page
+from reconciler.runner.held import Log, next_page
 from reconciler.runner.logs import about
 from reconciler.runner.metrics import NOBODY, Metrics
 from reconciler.schedule import Deadline, Status
+from reconciler.trigger.cause import Cause
 from reconciler.trigger.decide import (
     GRACE,
     Gap,
@@ -45,7 +47,7 @@ from reconciler.workspace.records import Alarm, Alert, TimerMove, Unfinished
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from reconciler.live import PublishedPipeline, RegisteredSchedule
+    from reconciler.live import PublishedPipeline, RegisteredDatastore, RegisteredSchedule
     from reconciler.runner.book import Book
     from reconciler.schedule import Schedule
     from reconciler.trigger.calendar import Calendar
@@ -57,6 +59,9 @@ log = logging.getLogger(__name__)
 # Timers and changes decided in one transaction; large enough that its fsync is shared by many,
 # small enough that others who write need not wait.
 BATCH = 1_000
+# Files that are decided about in one transaction: with many schedules on one directory, few of them
+# at a time.
+_MOST_FILES = 10_000
 _NO_DEADLINE = Deadline()
 
 
@@ -73,6 +78,7 @@ class _Batch:
     names: dict[str, str] = field(default_factory=dict)
     alerts: list[Alert] = field(default_factory=list)
     degraded: dict[str, str] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
 
 
 class Ticker:
@@ -131,6 +137,9 @@ class Ticker:
             for run_id, reason in batch.cancel.items():
                 tx.request_cancel([run_id], reason)
             fires = tx.record_fires(batch.fires, batch.runs) if batch.fires else []
+            if batch.files:
+                new = {fire.run_id for fire in fires}
+                tx.keep_files({run: files for run, files in batch.files.items() if run in new})
             if batch.alerts:
                 tx.alert(batch.alerts)
         self._degraded |= batch.degraded
@@ -247,23 +256,27 @@ class Ticker:
         here = batch.tx.schedules(arrival.schedule_id for arrival in arrivals)
         unfinished = batch.tx.unfinished(here) if here else {}
         versions = self._versions(batch.tx, here)
+        stores = self._ledger.datastores() if here else {}
         cursors: dict[str, int] = {}
+        logs, decided = Log(batch.tx), 0
         for arrival in arrivals:
             schedule = here[arrival.schedule_id]
+            if decided >= _MOST_FILES:
+                break
             if _held(schedule, batch.now):
                 continue
             try:
                 spec = self._read(schedule, versions)
+                cause = _cause(spec, stores)
             except ReconcilerError as error:
                 self._degrade(batch, schedule, error)
                 continue
             self._degraded.pop(schedule.id, None)
-            trigger = spec.trigger
-            assert isinstance(trigger, DatastoreChange), "only these have cursors"  # noqa: S101  (arm's law)
-            page = next_page(batch.tx, arrival, schedule.hold, trigger)
+            page = next_page(logs, arrival, schedule.hold, cause.trigger)
             cursors[schedule.id] = page.cursor
+            decided += len(page.changes)
             open_runs = unfinished.get(schedule.id, Unfinished())
-            dues, cancel = arrivals_of(page, trigger, Policy.of(spec), open_runs, batch.now)
+            dues, cancel = arrivals_of(page, cause, Policy.of(spec), open_runs, batch.now)
             replaced = open_runs if cancel else Unfinished()
             self._write(batch, schedule, spec, dues, versions, replaced)
             if page.passed is not None:
@@ -346,6 +359,8 @@ class Ticker:
             )
             if run is not None and version is not None:
                 batch.runs.append(self._run(run, here, schedule, due, version, batch.now))
+                if due.files is not None:
+                    batch.files[run] = due.files
                 ids = (*replaced.running, *replaced.waiting)
                 text = "a newer fire replaced it (overlap: cancel_running)"
                 batch.cancel |= dict.fromkeys(ids, text)
@@ -389,6 +404,20 @@ class Ticker:
 def _held(here: RegisteredSchedule, now: int) -> bool:
     """Tell whether somebody has held the schedule since it was claimed: what was claimed waits."""
     return here.hold is not None and here.hold.active(now)
+
+
+def _cause(schedule: Schedule, stores: Mapping[str, RegisteredDatastore]) -> Cause:
+    """Give what a data schedule's runs are told.
+
+    Raises:
+        InvalidValue: this version of the program cannot read its datastore's spec.
+        NotFound: there is no such datastore.
+    """
+    trigger = schedule.trigger
+    assert isinstance(trigger, DatastoreChange), "only these have cursors"  # noqa: S101  (arm's law)
+    if trigger.datastore not in stores:
+        raise NotFound(f"datastore '{trigger.datastore}' is not registered")
+    return Cause(trigger, spec_value(Datastore, stores[trigger.datastore].spec).url)
 
 
 def _after(due: int, span: timedelta | None) -> int | None:

@@ -7,10 +7,15 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reconciler.errors import ExecutorError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from reconciler.live import CodeTree
+
+# Where the files that a run is made for are listed, where they are several.
+LIST = "files.jsonl"
 
 
 class Workdirs:
@@ -20,19 +25,36 @@ class Workdirs:
         self._root = Path(root)
         self._code = code
 
-    def prepare(self, run_id: str, code_digest: str | None) -> str:
+    def prepare(
+        self, run_id: str, code_digest: str | None, files: Callable[[], bytes] | None = None
+    ) -> str:
         """Give the run's working directory, made on first use; a second call finds it again.
 
+        What ``files`` gives is in it as ``LIST``.
+
         Raises:
+            ExecutorError: the code has a file of that name.
             OSError: the disk refuses.
         """
         work = self._root / "work" / run_id
+
+        def fill(folder: Path) -> None:
+            if code_digest is not None:
+                shutil.copytree(self._unpacked(code_digest), folder, dirs_exist_ok=True)
+            if files is not None:
+                place = folder / LIST
+                if place.exists():
+                    text = (
+                        f"the pipeline's code has a file {LIST}, where the run's files are listed"
+                    )
+                    raise ExecutorError(f"{text}; rename it")
+                place.write_bytes(files())
+
         if not work.is_dir():
-            if code_digest is None:
+            if code_digest is None and files is None:
                 work.mkdir(parents=True, exist_ok=True)
             else:
-                unpacked = self._unpacked(code_digest)
-                _build(work, lambda folder: shutil.copytree(unpacked, folder, dirs_exist_ok=True))
+                _build(work, fill)
         return str(work)
 
     def _unpacked(self, digest: str) -> Path:

@@ -324,6 +324,12 @@ def data_key(watch_id: int, change_seq: int) -> str:
     return f"{Kind.DATA}:{watch_id}:{change_seq}"
 
 
+def poll_key(watch_id: int, poll_seq: int, after: int = 0) -> str:
+    """Name the fire of all that one poll found; of the rest of it with ``after``, a place in the log."""
+    key = f"{Kind.POLL}:{watch_id}:{poll_seq}"
+    return f"{key}:{after}" if after else key
+
+
 def backfill_key(backfill: str, due: int) -> str:
     """Name the fire of a backfill by the backfill and the nominal time."""
     return f"{Kind.BACKFILL}:{backfill}:{iso(due)}"
