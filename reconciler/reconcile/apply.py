@@ -103,7 +103,8 @@ def _transact(made: Plan, reading: Reading, registry: Registry, how: How, lease:
     with registry.transaction() as tx:
         tx.check_lease(lease)
         reading = _same(made, reading, tx)
-        writer = Writer(tx, reading)
+        back = any(guard.id == "rollback" for guard in made.guards)
+        writer = Writer(tx, reading, back=back)
         for kind, actions in ORDER:
             for change in made.changes:
                 if change.kind is kind and change.action in actions:

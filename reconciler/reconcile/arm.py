@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from reconciler.data import DatastoreChange
+from reconciler.data import DatastoreChange, Initial
 from reconciler.errors import InvalidValue
 from reconciler.plan.spec import spec_value
 from reconciler.run import Decision, Fire, Gate
@@ -22,11 +22,14 @@ def arming(schedule: Schedule, created_at: int, now: int, *, created: bool) -> A
     """Give what wakes ``schedule`` from ``now`` on.
 
     ``created`` is True only for a schedule that is being created Active, or was and has not had
-    its one immediate run yet: only then does a recurrence without a start time ask for it.
+    its one immediate run yet: only then does a recurrence without a start time ask for it. For one
+    by data it is True as well where an edit makes it watch something else: only then do the files
+    that are there count, with ``initial: trigger``.
     """
     trigger = schedule.trigger
     if isinstance(trigger, DatastoreChange):
-        return Watching(datastore=trigger.datastore, path=trigger.path_on_datastore)
+        existing = created and trigger.initial is Initial.TRIGGER
+        return Watching(watched=trigger.watched, existing=existing)
     calendar = compile_trigger(trigger, created_at)
     initial = created and calendar.initial
     return Clockwork(

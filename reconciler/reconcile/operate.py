@@ -190,7 +190,7 @@ def _set(
     tx: RegistryTransaction, here: RegisteredSchedule, schedule: Schedule, status: Status
 ) -> None:
     _update(tx, here, schedule, status)
-    rearm(tx, here, schedule, status, tx.now())
+    rearm(tx, here, schedule, status, tx.now(), edited=True)
 
 
 def _update(

@@ -23,9 +23,13 @@ T = TypeVar("T")
 
 
 class Writer:
-    """Carries single changes out; ``reading`` is of the state that the transaction sees."""
+    """Carries single changes out; ``reading`` is of the state that the transaction sees.
 
-    def __init__(self, tx: RegistryTransaction, reading: Reading) -> None:
+    ``back`` says that all of it goes back to how it was once.
+    """
+
+    def __init__(self, tx: RegistryTransaction, reading: Reading, *, back: bool = False) -> None:
+        self.back = back
         self.tx = tx
         self.reading = reading
         self.owner = reading.desired.owner
@@ -64,7 +68,7 @@ class Writer:
             provenance=self.reading.provenance(change.file, change.line),
             revision=revision,
         )
-        if change.before is None or _url(change.before) != _url(change.after):
+        if change.before is None or _place(change.before) != _place(change.after):
             # The name is another place now, or was none for a while: nothing in it is news.
             self.tx.rebaseline(change.name)
 
@@ -141,42 +145,44 @@ class Writer:
             else self.reading.provenance(change.file, change.line),
             name=change.name if change.action is Action.RENAME else None,
         )
-        rearm(self.tx, here, schedule, status, now)
+        edited = change.action is Action.UPDATE and not self.back
+        rearm(self.tx, here, schedule, status, now, edited=edited)
         self.tx.ensure_experiment(schedule.experiment_name)
 
 
-def rearm(
+def rearm(  # noqa: PLR0913  (before, after, and why)
     tx: RegistryTransaction,
     here: RegisteredSchedule,
     schedule: Schedule,
     status: Status,
     now: int,
+    *,
+    edited: bool = False,
 ) -> None:
     """Set what wakes an edited, enabled or disabled schedule; ``here`` is its state before.
 
     A timer whose trigger stays the same is left alone, so that no occurrence is lost to an edit of
-    something else. What nobody will decide any more gets its gap row.
+    something else. What nobody will decide any more gets its gap row. Only where somebody
+    ``edited`` what it watches may the files that are there count.
     """
     if status is Status.DISABLED:
         if here.status is Status.ACTIVE:
             _record(tx, first_passed_over(here, now, "the schedule was disabled before it ran"))
             tx.arm(here.id, None)
         return
-    before = spec_value(Schedule, here.spec)
+    before, trigger = spec_value(Schedule, here.spec).trigger, schedule.trigger
     enabled = here.status is Status.DISABLED
-    if not enabled and before.trigger == schedule.trigger:
+    if not enabled and before == trigger:
         return
     reason = "the schedule was disabled" if enabled else "the trigger was edited before it fired"
     _record(tx, passed_over(here, now, reason))
-    after = arming(schedule, here.created_at, now, created=here.initial)
+    by_data = isinstance(trigger, DatastoreChange)
+    created = edited and not enabled if by_data else here.initial
+    after = arming(schedule, here.created_at, now, created=created)
     if not (isinstance(after, Clockwork) and after.initial):
         _record(tx, first_passed_over(here, now, reason))
-    same = not enabled and isinstance(before.trigger, DatastoreChange)
-    if (
-        same
-        and isinstance(after, Watching)
-        and after == arming(before, here.created_at, now, created=False)
-    ):
+    watched = before.watched if isinstance(before, DatastoreChange) and not enabled else None
+    if isinstance(after, Watching) and after.watched == watched:
         # The same place, looked at by other rules: they hold from now on, not from the next look.
         tx.look_soon(after)
     else:
@@ -188,8 +194,9 @@ def _record(tx: RegistryTransaction, gap: Fire | None) -> None:
         tx.record_gap(gap)
 
 
-def _url(spec: str) -> str:
-    return spec_value(Datastore, spec).url
+def _place(spec: str) -> tuple[str | None, ...]:
+    store = spec_value(Datastore, spec)
+    return store.url, store.account, store.endpoint
 
 
 def _given(value: T | None) -> T:
