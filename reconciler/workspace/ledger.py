@@ -343,6 +343,14 @@ class Ledger(Protocol):
         """Give the watch that a schedule is on, active or not; None where it is on none."""
         ...
 
+    def arrival(self, schedule_id: str) -> Arrival | None:
+        """Tell where a schedule stands in its watch's log; None where it is on no watch."""
+        ...
+
+    def first_poll(self, watch_id: int) -> Poll | None:
+        """Give the oldest poll of a watch that is kept."""
+        ...
+
     def overdue(self, now: int) -> list[Run]:
         """Unfinished runs past their ``start_by`` (not started) or ``finish_by``."""
         ...
