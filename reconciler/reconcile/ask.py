@@ -60,7 +60,7 @@ def run_schedule(
         Refused: the pipeline is not Active, a parameter has another type, or the token is none or
             was used with other parameters.
     """
-    _check(token)
+    check_token(token)
     live, now = registered(registry, name), registry.now()
     here = find_schedule(live, name)
     schedule = spec_value(Schedule, here.spec)
@@ -83,7 +83,7 @@ def run_pipeline(  # noqa: PLR0913, PLR0917  (two ports, and what Azure ML's sub
         Refused: it is not Active, a parameter has another type or no value, or the token is none
             or was used for another pipeline or with other parameters.
     """
-    _check(token)
+    check_token(token)
     pipeline = find_pipeline(registered(registry, name), name)
     parameters, go_on = _checked(pipeline, given)
     now = registry.now()
@@ -104,8 +104,13 @@ def run_pipeline(  # noqa: PLR0913, PLR0917  (two ports, and what Azure ML's sub
     return _submit(ledger, run, given)
 
 
-def _check(token: str) -> None:
-    # It is a part of a key, which databases do not take of any length.
+def check_token(token: str) -> None:
+    """See that a token can be a part of a key.
+
+    Raises:
+        Refused: it is too long, empty, or cannot be printed.
+    """
+    # Databases do not take keys of any length.
     if not 0 < len(token) <= LONGEST_TOKEN or not token.isprintable():
         shown = f"{token[:20]}..." if len(token) > LONGEST_TOKEN else token
         rule = f"printable characters, at most {LONGEST_TOKEN}"
