@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reconciler.run import Attempt, Fire, Run, RunState
+    from reconciler.workspace.records import Poll
 
 _LAG = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3_600.0)
 _WORK = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
@@ -43,8 +44,11 @@ class Metrics:
     def learned(self, attempts: Iterable[Attempt]) -> None:
         """Count attempts that are over, by how; those that are not are left out."""
 
-    def polled(self, seconds: float, *, failed: bool) -> None:
-        """Count a look at a directory, and how long it took; from any thread."""
+    def polled(self, poll: Poll) -> None:
+        """Count a look at watched files that is written, and what it found."""
+
+    def degraded(self, watches: int) -> None:
+        """Note how many watches this runner looks at failed several times in a row."""
 
 
 NOBODY = Metrics()
@@ -61,6 +65,7 @@ class Prometheus(Metrics):
         from prometheus_client import (  # noqa: PLC0415  (seldom wanted)
             CollectorRegistry,
             Counter,
+            Gauge,
             Histogram,
             Info,
             ProcessCollector,
@@ -92,8 +97,18 @@ class Prometheus(Metrics):
         )
         self._runs = counter("runs_ended", "Runs that are over, by state.", "state")
         self._attempts = counter("attempts_ended", "Attempts that are over, by state.", "state")
-        self._polls = counter("polls", "Looks at directories: ok, error.", "outcome")
-        self._poll_time = histogram("poll_seconds", "How long a listing took.", _WORK)
+        self._polls = counter("polls", "Looks at watched files: ok, error.", "outcome")
+        self._poll_time = histogram("poll_seconds", "How long a look took that went well.", _WORK)
+        self._skipped = counter(
+            "polls_skipped", "Polls left out, for the one before took too long."
+        )
+        self._listed = counter("files_listed", "Files that were looked at.")
+        self._changes = counter("file_changes", "Files that changed, by what happened.", "change")
+        self._degraded = Gauge(
+            "reconciler_watches_degraded",
+            "Watches that failed several times in a row.",
+            registry=registry,
+        )
         self._sessions = counter("sessions_begun", "Sessions of this runner.")
         self._lost = counter("sessions_lost", "Sessions that another runner ended.")
         self._pass_time = histogram("pass_seconds", "How long a pass took.", _WORK)
@@ -134,7 +149,17 @@ class Prometheus(Metrics):
             if attempt.over:
                 self._attempts.labels(attempt.state.value).inc()
 
-    def polled(self, seconds: float, *, failed: bool) -> None:
-        """Count a look at a directory, and how long it took; from any thread."""
-        self._polls.labels("error" if failed else "ok").inc()
-        self._poll_time.observe(seconds)
+    def polled(self, poll: Poll) -> None:
+        """Count a look at watched files that is written, and what it found."""
+        self._polls.labels("error" if poll.error else "ok").inc()
+        self._skipped.inc(poll.skipped)
+        if poll.error:
+            return
+        self._poll_time.observe(poll.took / SECOND)
+        self._listed.inc(poll.listed)
+        for change in ("added", "modified", "deleted"):
+            self._changes.labels(change).inc(getattr(poll, change))
+
+    def degraded(self, watches: int) -> None:
+        """Note how many watches this runner looks at failed several times in a row."""
+        self._degraded.set(watches)

@@ -1,0 +1,262 @@
+"""One look at watched files, in a thread of its own: a store may be slow, or never answer.
+
+It reads, compares and judges; what it found is written down by the loop (``observe``). A look that
+is never written has done nothing, and the next one finds the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from tempfile import SpooledTemporaryFile
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from reconciler.clock import SECOND
+from reconciler.trigger.arrivals import Change, Rewrite, Unsettled, judge
+from reconciler.trigger.snapshot import Both, compare, differing, pages, split
+from reconciler.workspace.records import Watch, WatchState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Set as AbstractSet
+
+    from reconciler.data import Watched
+    from reconciler.datastore.base import DatastoreReader
+    from reconciler.trigger.snapshot import Differing, Files
+    from reconciler.workspace.ledger import Ledger
+
+# A file in a folder may still be being written; an object appears whole.
+LOCAL_SETTLE, REMOTE_SETTLE = 2 * SECOND, 0
+# What a baseline keeps in memory; the rest waits in a temporary file.
+_SPOOLED = 32 << 20
+_LENGTH = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What to look at: some files by ``names``, or with None all there are.
+
+    ``began`` is the instant at which it was asked; ``settles`` (in microseconds) are what schedules
+    ask for, None for what is usual there. ``due`` tells a look that the ledger waits for from one
+    that an event asked for.
+    """
+
+    watch: Watch
+    names: frozenset[bytes] | None
+    unsettled: Mapping[bytes, Unsettled]
+    settles: frozenset[int | None]
+    began: int
+    due: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a look came to.
+
+    ``whole`` tells whether all files were looked at, ``more`` whether more of them differ than one
+    look takes. ``unmarked`` are those that wait for their done-marker. ``settle`` and ``took`` are
+    microseconds.
+    """
+
+    whole: bool
+    listed: int
+    place: str
+    settle: int
+    changes: tuple[Change, ...] = ()
+    rewrites: Iterable[Rewrite] = ()
+    unsettled: Mapping[bytes, Unsettled] = field(default_factory=dict)
+    unmarked: frozenset[bytes] = frozenset()
+    more: bool = False
+    baseline: bool = False
+    note: str = ""
+    took: int = 0
+
+
+class Looking:
+    """A look under way. ``begun`` is told of the reader before anything is listed."""
+
+    def __init__(
+        self,
+        asked: Asked,
+        ledger: Ledger,
+        open_store: Callable[[str], DatastoreReader],
+        begun: Callable[[DatastoreReader], None],
+        ended: Callable[[], None],
+    ) -> None:
+        self.asked = asked
+        self._ledger = ledger
+        self._open = open_store
+        self._begun, self._ended = begun, ended
+        self._future: Future[Found] = Future()
+        self._beat = monotonic()
+        # A thread that hangs must not keep the process from its end.
+        Thread(target=self._run, daemon=True).start()
+
+    @property
+    def done(self) -> bool:
+        """Whether it is over."""
+        return self._future.done()
+
+    @property
+    def silence(self) -> float:
+        """For how many seconds nothing has come from the store."""
+        return monotonic() - self._beat
+
+    def result(self) -> Found:
+        """Give what it found, once it is done; raises what it ended with."""
+        return self._future.result(timeout=0)
+
+    def _run(self) -> None:
+        began = monotonic()
+        try:
+            found = self._look()
+            took = round((monotonic() - began) * SECOND)
+            self._future.set_result(replace(found, took=took))
+        except Exception as error:  # noqa: BLE001  (the loop tells of it)
+            self._future.set_exception(error)
+        self._ended()
+
+    def _look(self) -> Found:
+        watch = self.asked.watch
+        reader = self._open(watch.watched.datastore)
+        self._begun(reader)
+        place = reader.place(watch.watched)
+        baseline = watch.state is WatchState.BASELINING
+        if baseline:
+            return self._baseline(reader, place)
+        # Names say nothing of another place: whether they are gone there, or all of it is away.
+        if self.asked.names is None or place != watch.place:
+            return self._whole(reader, place)
+        return self._named(reader, place, self.asked.names)
+
+    def _baseline(self, reader: DatastoreReader, place: str) -> Found:
+        kept = Spool()
+        listed = 0
+        for files in self._scan(reader):
+            listed += len(files.names)
+            for page in pages(files):
+                kept.add(page)
+        return Found(
+            whole=True,
+            listed=listed,
+            place=place,
+            settle=0,
+            rewrites=(Rewrite(None, (page,)) for page in kept),
+            baseline=True,
+            note=f"baseline: {listed} files were there before",
+        )
+
+    def _whole(self, reader: DatastoreReader, place: str) -> Found:
+        asked = self.asked
+        found = compare(self._ledger.snapshot(asked.watch.id), self._scan(reader))
+        marked = self._marked(reader, found.differing, sure=not found.more)
+        settle = self._settle(reader)
+        seen = judge(found.differing, asked.unsettled, asked.began, settle, complete=marked)
+        return Found(
+            whole=True,
+            listed=found.listed,
+            place=place,
+            settle=settle,
+            changes=seen.changes,
+            rewrites=seen.rewrites,
+            unsettled=seen.unsettled,
+            unmarked=frozenset(marked.missed),
+            more=found.more,
+        )
+
+    def _named(self, reader: DatastoreReader, place: str, names: frozenset[bytes]) -> Found:
+        asked = self.asked
+        now = reader.look(asked.watch.watched, names)
+        known = self._ledger.pages(asked.watch.id, names)
+        stretches = differing(known, {name: now.get(name) for name in names})
+        marked = self._marked(reader, stretches, sure=False)
+        settle = self._settle(reader)
+        seen = judge(stretches, asked.unsettled, asked.began, settle, complete=marked)
+        return Found(
+            whole=False,
+            listed=len(names),
+            place=place,
+            settle=settle,
+            changes=seen.changes,
+            rewrites=seen.rewrites,
+            unsettled=seen.unsettled,
+            unmarked=frozenset(marked.missed),
+        )
+
+    def _marked(
+        self, reader: DatastoreReader, stretches: Sequence[Differing], *, sure: bool
+    ) -> _Marked:
+        """Find the markers that changed files need.
+
+        Where the stretches are ``sure`` to be all that differ, each is in one of them or as it is
+        known; otherwise the store is asked.
+        """
+        watched = self.asked.watch.watched
+        if not watched.done_marker:
+            return _Marked(watched, frozenset())
+        sides = [Both(one) for one in stretches]
+        needed = _needed(watched, sides)
+        if not sure:
+            return _Marked(watched, reader.look(watched, needed).keys())
+        here = set(chain.from_iterable(both.listed for both in sides))
+        elsewhere = needed.difference(here, *(both.known for both in sides))
+        known = self._ledger.pages(self.asked.watch.id, elsewhere) if elsewhere else ()
+        return _Marked(watched, here.union(*(split(page).names for page in known)))
+
+    def _scan(self, reader: DatastoreReader) -> Iterator[Files]:
+        for files in reader.scan(self.asked.watch.watched):
+            self._beat = monotonic()
+            yield files
+
+    def _settle(self, reader: DatastoreReader) -> int:
+        """Give the settle time that all its schedules agree with, in microseconds."""
+        folder = self.asked.watch.watched.directory.encode("utf-8", "surrogateescape")
+        usual = REMOTE_SETTLE if reader.local_path(folder) is None else LOCAL_SETTLE
+        return max((usual if one is None else one for one in self.asked.settles), default=usual)
+
+
+class Spool:
+    """Pages on their way into the ledger; many of them lie in a temporary file."""
+
+    def __init__(self) -> None:
+        self._file = SpooledTemporaryFile(max_size=_SPOOLED)  # noqa: SIM115  (closed once it is read)
+
+    def add(self, page: bytes) -> None:
+        """Put a page at the end."""
+        self._file.write(len(page).to_bytes(_LENGTH) + page)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Give them in order, once."""
+        with self._file as file:
+            file.seek(0)
+            while length := file.read(_LENGTH):
+                yield file.read(int.from_bytes(length))
+
+
+class _Marked:
+    """Tells whether a changed file has the marker it needs; ``missed`` are those that had not."""
+
+    def __init__(self, watched: Watched, markers: AbstractSet[bytes]) -> None:
+        self.missed: set[bytes] = set()
+        self._watched = watched
+        self._markers = markers
+
+    def __call__(self, name: bytes) -> bool:
+        """Tell it of one file."""
+        marker = self._watched.marker_of(name)
+        if marker is None or marker in self._markers:
+            return True
+        self.missed.add(name)
+        return False
+
+
+def _needed(watched: Watched, sides: Iterable[Both]) -> set[bytes]:
+    """Name the markers that the files which changed need."""
+    markers = (
+        watched.marker_of(name) for both in sides for name in both.names if name in both.listed
+    )
+    return {marker for marker in markers if marker is not None}
