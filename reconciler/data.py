@@ -127,7 +127,8 @@ class DatastoreChange:
         examples=("landing",),
     )
     path_on_datastore: str = field(
-        "The directory to watch; only files directly in it count. Empty is the whole top level.",
+        "The directory to watch; only files directly in it count, unless recursive. Empty is the "
+        "whole top level.",
         default="",
         examples=("incoming",),
     )
@@ -153,8 +154,8 @@ class DatastoreChange:
         examples=("input_data",),
     )
     data_path: DataPath | None = field(
-        "What a step sees of it: a path that it can open (local, the default on a local folder) or "
-        "datastore/relative/path.",
+        "What a step sees of it: a path that it can open (local; the default on a local folder, "
+        "and nothing for others) or datastore/relative/path.",
         default=None,
     )
     changes: tuple[FileChange, ...] = field(
@@ -187,13 +188,14 @@ class DatastoreChange:
     )
     min_size: int = field("Files of fewer bytes do not count.", default=0, minimum=0, examples=(1,))
     include: tuple[str, ...] = field(
-        "Only file names that match one of these globs count.",
+        "Only file names that match one of these globs count; one with a / is matched with the "
+        "whole path below the directory.",
         default=(),
         unique=True,
         examples=(["*.csv"],),
     )
     ignore: tuple[str, ...] = field(
-        "File names that match one of these globs never count.",
+        "File names that match one of these globs, as in include, never count.",
         default=(".*", "*.tmp", "*.part"),
         unique=True,
         examples=(["*.bak"],),

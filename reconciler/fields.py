@@ -31,7 +31,7 @@ class About:
     ``minimum`` and ``maximum`` bound a number, or each number of a list; ``pattern`` binds a text,
     or each text of a list or each key of a mapping of names; ``hint`` ends the error message that
     a broken pattern gives; ``unique`` forbids repeats in a list; ``non_empty`` wants one item or
-    one character at least.
+    one character at least; what is ``hushed`` may hold a secret by mistake and is not shown.
     """
 
     text: str
@@ -42,6 +42,7 @@ class About:
     hint: str = ""
     unique: bool = False
     non_empty: bool = False
+    hushed: bool = False
 
 
 def field(  # noqa: PLR0913  (a declaration, always called by keyword)
@@ -56,6 +57,7 @@ def field(  # noqa: PLR0913  (a declaration, always called by keyword)
     hint: str = "",
     unique: bool = False,
     non_empty: bool = False,
+    hushed: bool = False,
 ) -> Any:  # noqa: ANN401  (as dataclasses.field)
     """Declare a dataclass field together with its description for people and editors."""
     about = About(
@@ -67,6 +69,7 @@ def field(  # noqa: PLR0913  (a declaration, always called by keyword)
         hint=hint,
         unique=unique,
         non_empty=non_empty,
+        hushed=hushed,
     )
     if default_factory is not None:
         return dataclasses.field(default_factory=default_factory, metadata={"about": about})

@@ -253,7 +253,8 @@ class Pipeline:
         "Whether steps that do not depend on a failed step still run.", default=False
     )
     writes: tuple[str, ...] = field(
-        "Where its steps put files, as datastore/path: schedules that feed each other are told.",
+        "The directories in which its steps put files, as datastore/path: plans then tell of "
+        "schedules that would feed each other.",
         default=(),
         unique=True,
         pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}(/[^/\x00]+)*$",
@@ -284,6 +285,9 @@ class Pipeline:
     def _faults(self) -> Iterator[Fault]:
         if not self.steps:
             yield ("steps",), "a pipeline needs at least one step"
+        for at, place in enumerate(self.writes):
+            if {".", ".."} & set(place.split("/")):
+                yield ("writes", at), f"'{place}' must be written without '.' and '..'"
         seen: set[str] = set()
         names = {step.name for step in self.steps}
         for index, step in enumerate(self.steps):

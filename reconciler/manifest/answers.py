@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from reconciler.data import CREDENTIALS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -31,4 +33,15 @@ ANSWERS: Mapping[tuple[str, str], str] = {
     ("Recurrence", "polling_interval"): f"Polling interval {_DATA_ONLY}",
     ("Recurrence", "datastore"): "Can not specify both a Recurrence and a Datastore",
     ("DatastoreChange", "datastore_name"): "write datastore: and the name",
+    ("DatastoreChange", "path"): "write path_on_datastore",
+    ("DatastoreChange", "on"): "write changes: [added, modified]",
+    ("Datastore", "account_name"): "write account: and the name",
+    ("Datastore", "container_name"): "write url: az://CONTAINER",
+    ("Datastore", "container"): "write url: az://CONTAINER",
+    ("Datastore", "bucket"): "write url: s3://BUCKET or gs://BUCKET",
+    **{
+        ("Datastore", name): f"write credentials: {{{name}: ${{{{ secret.NAME }}}}}}"
+        for names in CREDENTIALS.values()
+        for name in names
+    },
 }

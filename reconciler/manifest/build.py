@@ -130,7 +130,8 @@ def _not_a_list(item: Shape, key: str, node: Node) -> str:
 def _map(shape: MapOf, about: About, key: str) -> Build:
     value_shape = shape.value
     if isinstance(value_shape, Leaf | Choice):
-        build_value = scalar(value_shape, About(text=""), key, many="each value of ")
+        item = About(text="", hushed=about.hushed)
+        build_value = scalar(value_shape, item, key, many="each value of ")
     else:
         build_value = _compile(value_shape, About(text=""), f"each value of {key}")
     pattern = compiled(about)
@@ -269,7 +270,7 @@ def _part_of_one_of(shape: OneOf, key: str) -> Build:
 
 
 def _part_of_map(shape: MapOf, about: About, key: str) -> Build:
-    check = _part(shape.value, About(text=""), f"each value of {key}")
+    check = _part(shape.value, About(text="", hushed=about.hushed), f"each value of {key}")
     pattern = compiled(about)
 
     def build(node: Node, faults: Faults) -> Missing | None:

@@ -13,7 +13,7 @@ from reconciler.errors import Problem
 from reconciler.manifest.build import builder, find
 from reconciler.manifest.compose import Composition, Layer
 from reconciler.manifest.origin import Origin, origin
-from reconciler.manifest.project import FILE, ONLY_IN_ENV, texts
+from reconciler.manifest.project import FILE, ONLY_IN_CREDENTIALS, ONLY_IN_ENV, texts
 from reconciler.manifest.scalars import FAILED, Faults, nearest
 from reconciler.manifest.syntax import one_line, shown
 from reconciler.manifest.yaml12 import Line, Node, parse, place_in
@@ -202,7 +202,7 @@ def _build(
     if composition is not None:
         root, layers = composition.apply(kind, root, faults, references=references)
     if references:
-        faults += _secrets(root)
+        faults += _secrets(kind, root)
     unknown, told = {(line, column) for line, column, _ in faults}, len(faults)
     value = builder(KINDS[kind])(root, faults)
     if unknown:  # a variable that has no value is not also of a wrong type
@@ -215,11 +215,12 @@ def _build(
     return root, kind, value, layers
 
 
-def _secrets(root: Node) -> Iterator[tuple[int, int, str]]:
-    """Find references to secrets where none may stand; a step says itself what it takes."""
+def _secrets(kind: str, root: Node) -> Iterator[tuple[int, int, str]]:
+    """Find references to secrets where none may stand; the others are checked where they are."""
+    said = ONLY_IN_CREDENTIALS if kind == Datastore.KIND else ONLY_IN_ENV
     for path, line, column, text in texts((), root):
-        if "${{" in text and path[0] != "steps" and secrets_in(text):
-            yield line, column, ONLY_IN_ENV
+        if "${{" in text and path[0] not in {"steps", "credentials"} and secrets_in(text):
+            yield line, column, said
 
 
 # Schedules share triggers, and a sync agent loads the same ones again and again.

@@ -35,6 +35,7 @@ _GLOB = r"^[a-zA-Z0-9_*?-]{1,255}$"
 _GLOB_HINT = "write a name, or a glob of names with * and ?"
 # What is said of a secret in any other place than the env of a step.
 ONLY_IN_ENV = "a secret may stand only in env, where no other program can read it"
+ONLY_IN_CREDENTIALS = "of a datastore only credentials may hold a secret"
 FILE = "reconciler.yml"
 
 ScheduleFragment = Fragment[Schedule]
@@ -323,11 +324,17 @@ def _misplaced(root: Node) -> Iterator[tuple[int, int, str]]:
     for path, line, column, text in texts((), root):
         if "${{" not in text or "variables" in path[:3:2]:
             continue  # what a variable is gets checked with its type
-        within = path[2:] if path[0] == "defaults" else path[5:]
-        if path[0] != "defaults" and path[2:3] != ("overrides",):
+        default = path[0] == "defaults"
+        kind, within = (path[1:2], path[2:]) if default else (path[3:4], path[5:])
+        if not default and path[2:3] != ("overrides",):
             said = "references are replaced only in manifests, defaults and overrides"
             yield line, column, f"{said}; write the value"
-        elif secrets_in(text) and not (within[:1] == ("steps",) and within[2:3] == ("env",)):
+        elif not secrets_in(text):
+            continue
+        elif kind == (Datastore.KIND,):
+            if within[:1] != ("credentials",):
+                yield line, column, ONLY_IN_CREDENTIALS
+        elif not (within[:1] == ("steps",) and within[2:3] == ("env",)):
             yield line, column, ONLY_IN_ENV
 
 

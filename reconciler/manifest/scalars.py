@@ -72,14 +72,16 @@ def scalar(shape: Leaf | Choice, about: About, key: str, *, many: str = "") -> B
                 return value if read is None else read(value)
         except ValueError as error:
             message = str(error) if type(error) is _Wrong else f"{label}: {error}"
-            return fault(faults, node, message)
+            hidden = about.hushed and type(error) is not _Wrong
+            return fault(
+                faults, node, f"{label} must be text; put it in quotes" if hidden else message
+            )
         if value is None:
             return ABSENT
-        return fault(
-            faults,
-            node,
-            f"{label} must be {wanted.value}, {_instead(node, value, accepted, wanted)}",
-        )
+        instead = f", {_instead(node, value, accepted, wanted)}"
+        if about.hushed and not isinstance(value, dict | list):
+            instead = "; put it in quotes"
+        return fault(faults, node, f"{label} must be {wanted.value}{instead}")
 
     return build
 
@@ -137,7 +139,8 @@ def _text(about: About, key: str) -> tuple[frozenset[type], Read | None]:
         if about.non_empty and not value:
             raise _Wrong(f"{key} must not be empty")
         if pattern and not pattern.search(value):
-            raise _Wrong(f"{key} {shown(value)} is not accepted; {about.hint}")
+            said = key if about.hushed else f"{key} {shown(value)}"
+            raise _Wrong(f"{said} is not accepted; {about.hint}")
         return value
 
     return frozenset({str}), read
@@ -222,10 +225,11 @@ def _choice(shape: Choice, sentence: str) -> tuple[frozenset[type], Read]:
 
 def _words(key: str, shape: Choice) -> str:
     *most, last = shape.enum
+    words = key.replace("_", " ").capitalize()
     if not most:
-        return f"{key.capitalize()} must be {last}."
+        return f"{words} must be {last}."
     if len(most) == 1:
-        return f"{key.capitalize()} must be either {most[0]} or {last}."
+        return f"{words} must be either {most[0]} or {last}."
     return f"Invalid value for {key}, only one of {', '.join(most)}, or {last} accepted."
 
 

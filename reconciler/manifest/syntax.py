@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from reconciler.data import CREDENTIALS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import yaml
 
+    from reconciler.errors import Problem
+
 Mark = Any  # PyYAML's stubs let marks be missing; the parser always gives the problem's
 _BREAK = re.compile(r"\r\n|\r|\n")
 _COMMENT = re.compile(r"\s#.*")
 _LONGEST = 60
+_NAMES = "|".join(name for names in CREDENTIALS.values() for name in names)
+_CREDENTIAL = re.compile(rf"\b(?:{_NAMES})\b")
 
 # libyaml's words (scanner.c and parser.c of libyaml 0.2.5) to ours, where the place is the
 # problem's own ...
@@ -78,6 +85,20 @@ def explain(error: yaml.MarkedYAMLError, text: str) -> tuple[int, int, str]:
     else:
         message = _HERE.get(problem, _OTHERWISE)
     return mark.line + 1, mark.column + 1, message
+
+
+def hushed(problems: list[Problem], text: bytes) -> list[Problem]:
+    """Leave out of what is said of a line that gives a credential anything that stands there."""
+    if not problems or _CREDENTIAL.search(source := text.decode("utf-8-sig")) is None:
+        return problems
+    lines = [*_BREAK.split(source), ""]
+    said = 'this cannot be read; write a reference in quotes: "${{ secret.NAME }}"'
+    return [
+        replace(one, message=said)
+        if _CREDENTIAL.search(lines[one.line - 1]) and not one.message.startswith("duplicate key")
+        else one
+        for one in problems
+    ]
 
 
 def _rest(text: str, mark: Mark) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 import yaml
 
 from reconciler.errors import Problem
-from reconciler.manifest.syntax import explain, one_line, place_of, shown
+from reconciler.manifest.syntax import explain, hushed, one_line, place_of, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -134,7 +134,7 @@ def parse(file: str, text: bytes) -> tuple[list[tuple[Node, bool]], list[Problem
     if problem is not None:
         return [], [problem]
     reader = _Reader(file, text)
-    return reader.roots, reader.problems
+    return reader.roots, hushed(reader.problems, text)
 
 
 def _unreadable(file: str, text: bytes) -> Problem | None:

@@ -8,7 +8,14 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from reconciler.data import Datastore, DatastoreChange
+from reconciler.data import (
+    Batch,
+    DataPath,
+    Datastore,
+    DatastoreChange,
+    FileChange,
+    Initial,
+)
 from reconciler.manifest.emit import from_data, to_data
 from reconciler.manifest.project import (
     Defaults,
@@ -69,16 +76,37 @@ def some(values: st.SearchStrategy, most: int = 3) -> st.SearchStrategy:
     return st.lists(values, max_size=most, unique=True).map(tuple)
 
 
-changes = st.builds(
-    DatastoreChange,
-    datastore=names,
-    path_on_datastore=texts.filter(lambda text: ".." not in text),
-    polling_interval=st.floats(0.01, 72_000) | st.integers(1, 72_000),
-    data_path_parameter_name=st.none() | texts,
-    settle=st.none() | durations,
-    include=some(texts),
-    ignore=some(texts),
+file_names = filled.filter(lambda text: text not in {".", ".."} and not {"/", "\0"} & set(text))
+markers = file_names.filter(lambda text: "{name}" not in text) | st.sampled_from(
+    ["_SUCCESS", "{name}.done", "done-{name}"]
 )
+
+
+@st.composite
+def changes_of(draw: st.DrawFn) -> DatastoreChange:
+    file = draw(st.none() | file_names)
+    several = file is None
+    return DatastoreChange(
+        datastore=draw(names),
+        path_on_datastore=draw(texts.filter(lambda text: ".." not in text)),
+        recursive=several and draw(st.booleans()),
+        file=file,
+        polling_interval=draw(st.floats(0.01, 72_000) | st.integers(1, 72_000)),
+        data_path_parameter_name=draw(st.none() | texts),
+        # Whether a step can open it is for the datastore to say.
+        data_path=draw(st.sampled_from([None, DataPath.DATASTORE])),
+        changes=tuple(draw(st.sets(st.sampled_from(FileChange), min_size=1))),
+        batch=draw(st.sampled_from(Batch)),
+        initial=draw(st.sampled_from(Initial)),
+        settle=draw(st.none() | durations),
+        done_marker=draw(st.none() | markers) if several else None,
+        min_size=draw(st.integers(0, 1 << 50)),
+        include=draw(some(texts)) if several else (),
+        ignore=draw(some(texts)),
+    )
+
+
+changes = changes_of()
 triggers = (recurrences() | crons()).filter(lambda trigger: not problems(trigger)) | changes
 
 
@@ -86,7 +114,8 @@ triggers = (recurrences() | crons()).filter(lambda trigger: not problems(trigger
 def schedules(draw: st.DrawFn) -> Schedule:
     trigger = draw(triggers)
     keeping = [Overlap.QUEUE, Overlap.CANCEL_RUNNING, Overlap.ALLOW, None]
-    overlaps = keeping if isinstance(trigger, DatastoreChange) else [*Overlap, None]
+    per_file = isinstance(trigger, DatastoreChange) and trigger.batch is Batch.PER_FILE
+    overlaps = keeping if per_file else [*Overlap, None]
     return Schedule(
         name=draw(names),
         description=draw(texts),
@@ -123,6 +152,12 @@ def parameters(draw: st.DrawFn) -> Parameter:
     return Parameter(type=kind, default=default, description=draw(texts))
 
 
+written = st.builds(
+    "/".join,
+    st.tuples(names) | st.tuples(names, st.sampled_from(["out", "a b", "é", "x/y", "..."])),
+)
+
+
 @st.composite
 def pipelines(draw: st.DrawFn) -> Pipeline:
     known = draw(st.dictionaries(variables, parameters(), max_size=3))
@@ -152,17 +187,64 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
         code=draw(st.none() | texts),
         environment=draw(st.none() | texts),
         continue_on_step_failure=draw(st.booleans()),
+        writes=draw(some(written)),
         steps=tuple(steps),
         tags=draw(tags),
     )
 
 
+folders = st.fixed_dictionaries(
+    {"url": texts.filter(lambda text: text[:2] != "//").map("file:{}".format)}
+)
+places = st.sampled_from(["incoming", "incoming/orders", "in-1/a b/é", "incoming/"])
+secrets = variables.map("${{{{ secret.{} }}}}".format)
+
+
+def opened_by(*keys: str) -> st.SearchStrategy[dict[str, Any]]:
+    credentials = st.fixed_dictionaries(dict.fromkeys(keys, secrets))
+    return st.fixed_dictionaries({"credentials": credentials})
+
+
+nothing: st.SearchStrategy[dict[str, Any]] = st.just({})
+anonymous = st.just({"anonymous": True})
+endpoints = st.fixed_dictionaries(
+    {}, optional={"endpoint": st.sampled_from(["http://localhost:9000", "https://x.example/y/"])}
+)
+OPENED = {
+    "az": nothing
+    | anonymous
+    | opened_by("account_key")
+    | opened_by("sas_token")
+    | opened_by("client_id")
+    | opened_by("client_id", "client_secret", "tenant_id"),
+    "s3": nothing
+    | anonymous
+    | opened_by("access_key_id", "secret_access_key")
+    | opened_by("access_key_id", "secret_access_key", "session_token"),
+    "gs": nothing | anonymous | opened_by("service_account_key"),
+}
+BESIDES = {
+    "az": st.just({"account": "contosodata"}),
+    "s3": st.sampled_from([{}, {"region": "eu-central-1"}]),
+    "gs": nothing,
+}
+
+
+@st.composite
+def remote(draw: st.DrawFn) -> dict[str, Any]:
+    scheme = draw(st.sampled_from(sorted(OPENED)))
+    url = {"url": f"{scheme}://{draw(places)}"}
+    return url | draw(OPENED[scheme]) | draw(BESIDES[scheme]) | draw(endpoints)
+
+
 datastores = st.builds(
-    Datastore,
-    name=names,
-    description=texts,
-    url=texts.filter(lambda text: text[:2] != "//").map("file:{}".format),
-    tags=tags,
+    lambda name, description, tags, place: Datastore(
+        name=name, description=description, tags=tags, **place
+    ),
+    names,
+    texts,
+    tags,
+    folders | remote(),
 )
 
 
