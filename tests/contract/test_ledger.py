@@ -109,11 +109,11 @@ def test_the_next_wake_is_the_earliest_thing_that_waits(workspace, ledger):
 def test_polls_and_ends_of_holds_on_data_schedules_wake_too(workspace, ledger):
     schedule_id = on_data(workspace)
     assert ledger.next_wake() == NOW
-    record_poll(workspace, poll(1, 1, next_poll=NOW + 5 * HOUR), baseline=[])
+    record_poll(workspace, poll(1, 1, next_poll=NOW + 5 * HOUR), baseline=True)
     assert ledger.next_wake() == NOW + 5 * HOUR
     hold(workspace, schedule_id, NOW + HOUR)
     assert ledger.next_wake() == NOW + 5 * HOUR
-    record_poll(workspace, poll(1, 2, next_poll=NOW + 5 * HOUR), [added(1, 1, b"a")])
+    record_poll(workspace, poll(1, 2, next_poll=NOW + 5 * HOUR), [added(b"a")])
     assert ledger.next_wake() == NOW + HOUR
     with workspace.registry.transaction() as write:
         edit(write, schedule_id, status=Status.DISABLED)

@@ -37,6 +37,7 @@ from tests.workspace.make import (
     record_poll,
     schedule,
     tree,
+    watched,
 )
 
 
@@ -168,7 +169,7 @@ def test_a_transaction_left_by_an_exception_changes_nothing(registry, workspace)
     def write_all_and_fail(write):
         published = pipeline(write, code=tree(("a.py", 0o100644, b"1")))
         schedule(write, arming=clockwork(), pipeline_id=published.id)
-        schedule(write, "t", arming=Watching(datastore="landing", path=""))
+        schedule(write, "t", arming=Watching(watched=watched("")))
         write.ensure_experiment("e")
         write.record_apply(applied())
         raise ZeroDivisionError
@@ -289,7 +290,7 @@ def test_an_initial_timer_is_due_at_once(registry, workspace):
 def test_arming_again_replaces_what_wakes_a_schedule(registry, workspace):
     schedule_id = on_timer(workspace)
     with registry.transaction() as write:
-        write.arm(schedule_id, Watching(datastore="landing", path="in"))
+        write.arm(schedule_id, Watching(watched=watched()))
     assert only(registry).next_due is None
     assert [watch.schedule_ids for watch in workspace.ledger.watches()] == [(schedule_id,)]
     with registry.transaction() as write:
@@ -306,7 +307,7 @@ def test_arming_again_replaces_what_wakes_a_schedule(registry, workspace):
 def test_a_datastore_that_moved_gets_a_new_baseline_at_once(workspace):
     on_data(workspace)
     (watch,) = workspace.ledger.watches()
-    assert record_poll(workspace, poll(watch.id, 1), baseline=[])
+    assert record_poll(workspace, poll(watch.id, 1), baseline=True)
     with workspace.registry.transaction() as write:
         write.rebaseline("elsewhere")
     assert workspace.ledger.watches()[0].state is WatchState.READY
@@ -315,7 +316,7 @@ def test_a_datastore_that_moved_gets_a_new_baseline_at_once(workspace):
     (again,) = workspace.ledger.watches()
     assert (again.state, again.next_poll) == (WatchState.BASELINING, NOW)
     # A poll that was under way meanwhile saw the old place.
-    assert not record_poll(workspace, poll(watch.id, 2), [added(watch.id, 1, b"a")])
+    assert not record_poll(workspace, poll(watch.id, 2), [added(b"a")])
 
 
 def test_arming_or_holding_nothing_is_not_found(registry):
@@ -330,7 +331,7 @@ def test_arming_or_holding_nothing_is_not_found(registry):
 def test_a_new_watch_baselines_at_once(workspace):
     schedule_id = on_data(workspace)
     (watch,) = workspace.ledger.watches()
-    assert (watch.datastore, watch.path) == ("landing", "in")
+    assert watch.watched == watched()
     assert (watch.state, watch.next_poll) == (WatchState.BASELINING, NOW)
     assert (watch.poll_seq, watch.change_seq, watch.failures) == (0, 0, 0)
     assert watch.schedule_ids == (schedule_id,)
@@ -339,8 +340,8 @@ def test_a_new_watch_baselines_at_once(workspace):
 def test_joining_a_live_watch_starts_at_the_end_of_its_log(workspace):
     first = on_data(workspace, "first")
     (watch,) = workspace.ledger.watches()
-    assert record_poll(workspace, poll(watch.id, 1), baseline=[])
-    assert record_poll(workspace, poll(watch.id, 2), [added(watch.id, 1, b"a")])
+    assert record_poll(workspace, poll(watch.id, 1), baseline=True)
+    assert record_poll(workspace, poll(watch.id, 2), [added(b"a")])
     second = on_data(workspace, "second")
     (watch,) = workspace.ledger.watches()
     assert watch.state is WatchState.READY
@@ -353,7 +354,7 @@ def test_joining_a_live_watch_starts_at_the_end_of_its_log(workspace):
 def test_joining_a_watch_that_nobody_looked_at_baselines_again(workspace):
     schedule_id = on_data(workspace)
     (watch,) = workspace.ledger.watches()
-    assert record_poll(workspace, poll(watch.id, 1), baseline=[])
+    assert record_poll(workspace, poll(watch.id, 1), baseline=True)
     with workspace.registry.transaction() as write:
         write.arm(schedule_id, None)
     assert workspace.ledger.watches() == []
@@ -361,7 +362,7 @@ def test_joining_a_watch_that_nobody_looked_at_baselines_again(workspace):
     (again,) = workspace.ledger.watches()
     assert (again.id, again.state) == (watch.id, WatchState.BASELINING)
     # A poll that was under way all the while would log what is no news.
-    assert not record_poll(workspace, poll(watch.id, 2), [added(watch.id, 1, b"a")])
+    assert not record_poll(workspace, poll(watch.id, 2), [added(b"a")])
 
 
 def test_a_watch_of_disabled_schedules_only_is_nobodys(workspace):

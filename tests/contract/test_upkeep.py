@@ -22,16 +22,18 @@ from tests.workspace.make import (
     added,
     attempt,
     due,
-    facts,
+    files,
     fire,
     hold,
     move,
     on_data,
     on_timer,
+    page,
     pipeline,
     poll,
     record,
     record_poll,
+    rewrite,
     run,
     tree,
 )
@@ -164,10 +166,9 @@ def test_a_pruned_occurrence_is_not_due_again(workspace, ledger, upkeep):
 def test_polls_and_changes_stay_until_every_schedule_has_passed_them(workspace, ledger, upkeep):
     ahead, behind = on_data(workspace, "ahead"), on_data(workspace, "behind")
     (watch,) = ledger.watches()
-    record_poll(workspace, poll(watch.id, 1, polled_at=OLD), baseline=[facts(b"a")])
-    for seq, name in enumerate((b"b", b"c", b"d"), 1):
-        changed = added(watch.id, seq, name, seq + 1)
-        record_poll(workspace, poll(watch.id, seq + 1, polled_at=OLD, changed=1), [changed])
+    record_poll(workspace, poll(watch.id, 1, polled_at=OLD), (), [rewrite(page(b"a"))])
+    for number, name in enumerate((b"b", b"c", b"d"), 2):
+        record_poll(workspace, poll(watch.id, number, polled_at=OLD, added=1), [added(name)])
     record_poll(workspace, poll(watch.id, 5, polled_at=NOW))
     with ledger.transaction() as write:
         write.move_cursors({ahead: 3, behind: 1})
@@ -178,14 +179,14 @@ def test_polls_and_changes_stay_until_every_schedule_has_passed_them(workspace, 
         assert [change.seq for change in write.changes(watch.id, 1, 9)] == [2, 3]
         write.move_cursors({behind: 3})
     assert pruned(upkeep) == {"polls": 2, "changes": 2}
-    assert [one.poll_seq for one in ledger.polls("landing", "in")] == [5]
-    assert sorted(ledger.snapshot(watch.id)) == [b"a", b"b", b"c", b"d"]
+    assert [one.poll_seq for one in ledger.polls(watch.id)] == [5]
+    assert list(files(ledger)) == [b"a"]
 
 
 def test_the_last_poll_of_a_watch_stays(workspace, ledger, upkeep):
     on_data(workspace)
     (watch,) = ledger.watches()
-    record_poll(workspace, poll(watch.id, 1, polled_at=OLD), baseline=[])
+    record_poll(workspace, poll(watch.id, 1, polled_at=OLD), baseline=True)
     assert pruned(upkeep) == {}
 
 
@@ -319,8 +320,8 @@ def test_a_restored_watch_begins_with_a_new_baseline_and_no_file_counts_twice(
 ):
     schedule_id = on_data(workspace)
     (watch,) = ledger.watches()
-    record_poll(workspace, poll(watch.id, 1), baseline=[facts(b"a")])
-    record_poll(workspace, poll(watch.id, 2, changed=1), [added(watch.id, 1, b"b")])
+    record_poll(workspace, poll(watch.id, 1), (), [rewrite(page(b"a"))], place="ext4")
+    record_poll(workspace, poll(watch.id, 2, added=1), [added(b"b")])
     with upkeep.restoring() as restored:
         ((behind, last),) = restored.behind()
     assert (behind.schedule_id, behind.cursor, last) == (schedule_id, 0, 1)
@@ -331,8 +332,8 @@ def test_a_restored_watch_begins_with_a_new_baseline_and_no_file_counts_twice(
         3,
         NOW + DAY,
     )
-    assert ledger.snapshot(watch.id) == {}
-    assert "restored from a backup" in ledger.polls("landing", "in")[0].note
+    assert (list(ledger.snapshot(watch.id)), watch.place) == ([], "")
+    assert "restored from a backup" in ledger.polls(watch.id)[0].note
     with ledger.transaction() as write:
         assert write.arrivals(9) == []
 

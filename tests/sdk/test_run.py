@@ -92,12 +92,11 @@ def poll(ledger, *, error=""):
                 poll_seq=watch.poll_seq + 1,
                 polled_at=ledger.now(),
                 listed=0,
-                changed=0,
                 state=state,
                 next_poll=ledger.now(),
                 error=error,
             ),
-            baseline=None if error else (),
+            baseline=not error,
         )
 
 

@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, ClassVar
 import psycopg
 
 from reconciler.clock import MINUTE, FixedClock
+from reconciler.data import FileChange, Watched
 from reconciler.run import Attempt, AttemptState, Decision, Fire, Run, RunState
 from reconciler.schedule import Status
+from reconciler.trigger.arrivals import Change, Rewrite
+from reconciler.trigger.snapshot import Files, join, split
 from reconciler.workspace.records import (
     ApplyRecord,
     Clockwork,
     CodeTree,
     Declaration,
-    FileFacts,
     Hold,
-    LoggedChange,
     Owner,
     Poll,
     Provenance,
@@ -232,9 +233,14 @@ def on_timer(workspace, due=NOW, name="s", owner=OWNER):
         return schedule(write, name, owner, clockwork(due))
 
 
-def on_data(workspace, name="s", path="in"):
+def watched(path="in", **values):
+    return Watched(datastore="landing", path=path, **values)
+
+
+def on_data(workspace, name="s", path="in", *, existing=False, **values):
     with workspace.registry.transaction() as write:
-        return schedule(write, name, arming=Watching(datastore="landing", path=path))
+        arming = Watching(watched=watched(path, **values), existing=existing)
+        return schedule(write, name, arming=arming)
 
 
 def hold(workspace, schedule_id, until=None):
@@ -282,14 +288,27 @@ def move(schedule_id, due):
     return TimerMove(schedule_id=schedule_id, next_due=due, processed_to=NOW)
 
 
-def facts(name, size=1):
-    return FileFacts(name=name, size=size, mtime_ns=1_700_000_000_000_000_000, inode=7)
+def facts(size=1):
+    return b"%d 1700000000000000000@7" % size
 
 
-def added(watch_id, seq, name, poll_seq=2, *, change="added", size=1):
-    return LoggedChange(
-        watch_id=watch_id, seq=seq, poll_seq=poll_seq, change=change, file=facts(name, size)
-    )
+def added(name, change=FileChange.ADDED, size=1):
+    return Change(name, change, facts(size))
+
+
+def page(*names):
+    """One page of files, each of one byte."""
+    return join(Files(names, [facts()] * len(names)))
+
+
+def rewrite(*pages, replaces=None):
+    return Rewrite(replaces, pages)
+
+
+def files(ledger, watch_id=1):
+    """Everything that a watch knows, by name."""
+    known = [split(page) for page in ledger.snapshot(watch_id)]
+    return {name: told for page in known for name, told in zip(*page, strict=True)}
 
 
 def poll(watch_id, poll_seq, state=WatchState.READY, **values):
@@ -298,7 +317,6 @@ def poll(watch_id, poll_seq, state=WatchState.READY, **values):
         poll_seq=poll_seq,
         polled_at=NOW,
         listed=0,
-        changed=0,
         state=state,
         next_poll=NOW + MINUTE,
     )

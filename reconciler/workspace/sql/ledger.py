@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+import zlib
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select, text
 
 from reconciler.clock import parse_instant
 from reconciler.errors import NotFound
 from reconciler.run import Decision, Fire, Gate, RunState
-from reconciler.schedule import Status
-from reconciler.workspace.records import Pool, Watch, WatchState
-from reconciler.workspace.sql import queries, rows
+from reconciler.workspace.records import Pool
+from reconciler.workspace.sql import pages, queries, rows
+from reconciler.workspace.sql import watches as watched
 from reconciler.workspace.sql.connection import driver
 from reconciler.workspace.sql.ledger_transaction import POOLS, SqlLedgerTransaction
 from reconciler.workspace.sql.sessions import SqlSessions
 from reconciler.workspace.sql.tables import (
     UNFINISHED,
     alerts,
-    cursors,
     fires,
-    polls,
     runs,
-    schedules,
-    watches,
 )
 
 if TYPE_CHECKING:
@@ -34,7 +31,14 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
 
     from reconciler.run import Attempt, Run
-    from reconciler.workspace.records import Alert, FileFacts, Poll, RegisteredDatastore
+    from reconciler.workspace.records import (
+        Alert,
+        Arrival,
+        LoggedChange,
+        Poll,
+        RegisteredDatastore,
+        Watch,
+    )
     from reconciler.workspace.sql.connection import Database
 
 _RUN = tuple(runs.c[name] for name in rows.RUN_FIELDS)
@@ -48,7 +52,7 @@ _SET_POOL = """
 INSERT INTO pools (name, slots) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET slots = excluded.slots
 """
-_POLL = tuple(polls.c[name] for name in rows.POLL_FIELDS)
+_FILES = "SELECT content FROM run_files WHERE run_id = ?"
 
 # The first timer that no hold stands before; then the first whose hold has an end; then the first
 # data schedule that will be behind its watch when its hold ends; then the first poll. CROSS JOIN
@@ -166,26 +170,62 @@ class SqlLedger(SqlSessions):
 
         A watch stays with the session that claimed it first, for as long as that lives.
         """
-        due = watches.c.next_poll <= now
-        if self._session is None or not self._database.dialect.shared:
-            return self._watches(due)
-        if found := self._watches(due):
-            with self.transaction() as transaction:
-                mine = transaction.claim_watches(now)
-            return [watch for watch in found if watch.id in mine]
-        return []
+        with self._database.reading() as connection:
+            found = watched.active(driver(connection), now)
+        if self._session is None or not self._database.dialect.shared or not found:
+            return found
+        with self.transaction() as transaction:
+            mine = transaction.claim_watches(now)
+        return [watch for watch in found if watch.id in mine]
 
     def watches(self) -> list[Watch]:
         """List all watches that have an active schedule."""
-        return self._watches()
-
-    def snapshot(self, watch_id: int) -> dict[bytes, FileFacts]:
-        """Read what a watch last knew of its directory."""
         with self._database.reading() as connection:
-            found = driver(connection).execute(
-                "SELECT name, size, mtime_ns, inode FROM files WHERE watch_id = ?", (watch_id,)
-            )
-            return {row[0]: rows.file(row) for row in found}
+            return watched.active(driver(connection))
+
+    def watch_of(self, schedule_id: str) -> Watch | None:
+        """Give the watch that a schedule is on, active or not; None where it is on none."""
+        with self._database.reading() as connection:
+            return watched.of_schedule(driver(connection), schedule_id)
+
+    def arrival(self, schedule_id: str) -> Arrival | None:
+        """Tell where a schedule stands in its watch's log; None where it is on no watch."""
+        with self._database.reading() as connection:
+            return watched.arrival(driver(connection), schedule_id)
+
+    def snapshot(self, watch_id: int) -> Iterator[bytes]:
+        """Read what a watch last knew, page by page, in order.
+
+        No transaction is open in between: who compares it with a listing may take hours. Where the
+        snapshot changes meanwhile the watch has moved on, and the poll that relied on it is void.
+        """
+
+        def following(after: bytes) -> list[tuple[bytes, bytes]]:
+            with self._database.reading() as connection:
+                return pages.following(driver(connection), watch_id, after)
+
+        return pages.in_order(following)
+
+    def pages(self, watch_id: int, names: Iterable[bytes]) -> list[bytes]:
+        """Read the pages whose stretches hold these names, in order and each once.
+
+        A name that comes before all pages belongs to the first one.
+        """
+        with self._database.reading() as connection:
+            return pages.holding(driver(connection), watch_id, names)
+
+    def log(
+        self, watch_id: int, *, name: bytes | None = None, polls: Sequence[int] = (), limit: int
+    ) -> list[LoggedChange]:
+        """Read the change log, newest first: of one name, of some polls, or all of it."""
+        with self._database.reading() as connection:
+            return watched.log(driver(connection), watch_id, name=name, polls=polls, limit=limit)
+
+    def files(self, run_id: str) -> bytes | None:
+        """Give the list of files that a run was made for; None where it is for one or for none."""
+        with self._database.reading() as connection:
+            found = driver(connection).execute(_FILES, (run_id,)).fetchone()
+        return None if found is None else zlib.decompress(found[0])
 
     def waiting_runs(self) -> list[Run]:
         """Runs NotStarted, oldest first."""
@@ -283,17 +323,15 @@ class SqlLedger(SqlSessions):
         with self._database.reading() as connection:
             return list(map(rows.fire, connection.execute(query.limit(limit))))
 
-    def polls(self, datastore: str, path: str, limit: int = 50) -> list[Poll]:
-        """List a directory's polls, newest first."""
-        query = (
-            select(*_POLL)
-            .join(watches, watches.c.id == polls.c.watch_id)
-            .where(watches.c.datastore == datastore, watches.c.path == path)
-            .order_by(polls.c.poll_seq.desc())
-            .limit(limit)
-        )
+    def polls(self, watch_id: int, limit: int = 50) -> list[Poll]:
+        """List a watch's polls, newest first."""
         with self._database.reading() as connection:
-            return list(map(rows.poll, connection.execute(query)))
+            return watched.polls(driver(connection), watch_id, limit)
+
+    def first_poll(self, watch_id: int) -> Poll | None:
+        """Give the oldest poll of a watch that is kept."""
+        with self._database.reading() as connection:
+            return watched.first_poll(driver(connection), watch_id)
 
     def overdue(self, now: int) -> list[Run]:
         """Unfinished runs past their ``start_by`` (not started) or ``finish_by``."""
@@ -359,35 +397,6 @@ class SqlLedger(SqlSessions):
             )
             transaction.record_fires([fire], [run])
             transaction.tell_others()
-
-    def _watches(self, *conditions: ColumnElement[bool]) -> list[Watch]:
-        # There are few watches and many schedules: an expression keeps SQLite from beginning with
-        # those.
-        query = (
-            select(watches, cursors.c.schedule_id)
-            .join(cursors, cursors.c.watch_id == watches.c.id)
-            .join(schedules, schedules.c.id == cursors.c.schedule_id + "")
-            .where(schedules.c.status == Status.ACTIVE.value, *conditions)
-            .order_by(watches.c.id, cursors.c.schedule_id)
-        )
-        found: dict[Any, list[str]] = {}
-        with self._database.reading() as connection:
-            for *watch, schedule_id in connection.execute(query):
-                found.setdefault(tuple(watch), []).append(schedule_id)
-        return [
-            Watch(
-                id=watch[0],
-                datastore=watch[1],
-                path=watch[2],
-                state=WatchState(watch[3]),
-                poll_seq=watch[4],
-                change_seq=watch[5],
-                next_poll=watch[6],
-                failures=watch[7],
-                schedule_ids=tuple(ids),
-            )
-            for watch, ids in found.items()
-        ]
 
     def _unfinished(self, state: RunState, *conditions: ColumnElement[bool]) -> list[Run]:
         # The literal condition lets SQLite use the partial index; ordering by an expression keeps

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import uuid
+import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, select
 
 from reconciler.errors import WorkspaceError
 from reconciler.run import RunState
 from reconciler.schedule import Status
-from reconciler.workspace.records import Arrival, DueTimer, Pool, Unfinished, WatchState
+from reconciler.workspace.records import DueTimer, Pool, Unfinished, WatchState
 from reconciler.workspace.sql import queries, rows
+from reconciler.workspace.sql import watches as watched
 from reconciler.workspace.sql.connection import driver
 from reconciler.workspace.sql.tables import (
     UNFINISHED,
-    changes,
     cursors,
     holds,
-    polls,
     schedules,
     watches,
 )
@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 
     from reconciler.live import Hold
     from reconciler.run import Attempt, Fire, Run
+    from reconciler.trigger.arrivals import Change, Rewrite
     from reconciler.workspace.records import (
         Alert,
-        FileFacts,
+        Arrival,
         LoggedChange,
         Poll,
         PublishedPipeline,
@@ -69,14 +70,6 @@ ORDER BY next_due LIMIT ?
 """
 _MOVE = "UPDATE timers SET next_due = ?, processed_to = ?, initial = FALSE WHERE schedule_id = ?"
 _MOVE_CURSOR = "UPDATE cursors SET cursor = ? WHERE schedule_id = ?"
-# Both are looked for from the end, near which they lie.
-_LOGGED_BEFORE = """
-SELECT coalesce((
-  SELECT seq FROM changes WHERE watch_id = :watch AND poll_seq <= (
-    SELECT poll_seq FROM polls WHERE watch_id = :watch AND polled_at < :instant
-    ORDER BY poll_seq DESC LIMIT 1)
-  ORDER BY seq DESC LIMIT 1), 0)
-"""
 _NEW_FIRE = _into("fires", rows.FIRE_FIELDS, "ON CONFLICT DO NOTHING")
 _NEW_RUN = _into("runs", rows.RUN_FIELDS, "ON CONFLICT (id) DO NOTHING")
 _OPEN = f"""
@@ -149,23 +142,11 @@ ON CONFLICT (run_id, step, number) DO UPDATE SET
     created_at = excluded.created_at, started_at = excluded.started_at,
     ended_at = excluded.ended_at, fence = excluded.fence
 """  # noqa: S608  (constants)
-_FREE_WATCHES = """
-SELECT id FROM watches WHERE next_poll <= :now AND fence IS DISTINCT FROM :fence AND NOT EXISTS (
-  SELECT 1 FROM sessions WHERE sessions.fence = watches.fence AND ended_at IS NULL)
+# A list that nobody will ask for, because its run was there before, is not kept.
+_KEEP_FILES = """
+INSERT INTO run_files (run_id, content) SELECT ?, ? WHERE EXISTS (SELECT 1 FROM runs WHERE id = ?)
+ON CONFLICT (run_id) DO NOTHING
 """
-_CLAIM_WATCHES = "UPDATE watches SET fence = :fence WHERE id IN ({free})"
-_POLL_AGAIN = """
-UPDATE watches SET next_poll = :now WHERE next_poll > :now AND EXISTS (
-  SELECT 1 FROM polls
-  WHERE watch_id = watches.id AND polls.poll_seq = watches.poll_seq AND polled_at > :now)
-"""
-_FILE = _into(
-    "files",
-    ("watch_id", "name", "size", "mtime_ns", "inode"),
-    """ON CONFLICT (watch_id, name) DO UPDATE SET
-    size = excluded.size, mtime_ns = excluded.mtime_ns, inode = excluded.inode""",
-)
-_CHANGE = _into("changes", [column.name for column in changes.c])
 
 
 class SqlLedgerTransaction:
@@ -222,7 +203,11 @@ class SqlLedgerTransaction:
         self._connection.execute(delete(holds).where(holds.c.until <= self._now, watching))
         query = (
             select(
-                cursors.c.schedule_id, schedules.c.revision, cursors.c.watch_id, cursors.c.cursor
+                cursors.c.schedule_id,
+                schedules.c.revision,
+                cursors.c.watch_id,
+                cursors.c.cursor,
+                func.coalesce(cursors.c.existing, 0),
             )
             .join(watches, watches.c.id == cursors.c.watch_id)
             .join(schedules, schedules.c.id == cursors.c.schedule_id)
@@ -237,26 +222,15 @@ class SqlLedgerTransaction:
             .limit(limit)
             .with_for_update(of=cursors, key_share=True, skip_locked=True)
         )
-        return [
-            Arrival(schedule_id=schedule_id, revision=revision, watch_id=watch_id, cursor=cursor)
-            for schedule_id, revision, watch_id, cursor in self._connection.execute(query)
-        ]
+        return list(map(rows.arrival, self._connection.execute(query)))
 
     def changes(self, watch_id: int, after: int, limit: int) -> list[LoggedChange]:
         """Read the change log from ``after`` (exclusive), in order."""
-        query = (
-            select(changes)
-            .where(changes.c.watch_id == watch_id, changes.c.seq > after)
-            .order_by(changes.c.seq)
-            .limit(limit)
-        )
-        return list(map(rows.change, self._connection.execute(query)))
+        return watched.changes(self._raw, watch_id, after, limit)
 
     def logged_before(self, watch_id: int, instant: int) -> int:
         """Give the last place in the change log that was written before ``instant``, else 0."""
-        found = self._raw.execute(_LOGGED_BEFORE, {"watch": watch_id, "instant": instant})
-        place: int = found.fetchone()[0]
-        return place
+        return watched.logged_before(self._raw, watch_id, instant)
 
     def schedules(self, ids: Iterable[str]) -> dict[str, RegisteredSchedule]:
         """Read schedules by id."""
@@ -346,62 +320,39 @@ class SqlLedgerTransaction:
     def record_poll(
         self,
         poll: Poll,
-        changes: Sequence[LoggedChange] = (),
+        changes: Sequence[Change] = (),
+        rewrites: Iterable[Rewrite] = (),
         *,
-        baseline: Sequence[FileFacts] | None = None,
-        rebased: Sequence[FileFacts] = (),
+        place: str | None = None,
+        baseline: bool = False,
     ) -> bool:
-        """Store a poll, its changes in log and snapshot, and move the watch; False if it moved.
+        """Store a poll, log its changes, rewrite the snapshot and move the watch.
 
-        ``baseline`` replaces the whole snapshot and ``rebased`` single files of it, both without
-        any change; a poll with an ``error`` touches neither snapshot nor log. Compare-and-set on
-        ``poll_seq``: a poll that lost a race is void.
+        False if the watch has moved: compare-and-set on ``poll_seq``, a poll that lost a race is
+        void. A ``baseline`` first forgets the whole snapshot. A poll with an ``error`` touches
+        neither snapshot nor log. ``place`` replaces the watch's, unless it is None.
+
+        Where schedules asked for existing files, each that was known before (after a baseline:
+        all) is logged for them first, as ``existing``.
         """
-        failed = bool(poll.error)
-        moved = update(watches).where(
-            watches.c.id == poll.watch_id, watches.c.poll_seq == poll.poll_seq - 1
+        return watched.record_poll(
+            self._raw, poll, changes, rewrites, place=place, baseline=baseline
         )
-        if failed:
-            moved = moved.values(failures=watches.c.failures + 1)
-        else:
-            moved = moved.values(failures=0, state=poll.state.value)
-            if changes:
-                moved = moved.values(change_seq=max(change.seq for change in changes))
-        moved = moved.values(poll_seq=poll.poll_seq, next_poll=poll.next_poll)
-        if self._connection.execute(moved).rowcount == 0:
-            return False
-        self._connection.execute(insert(polls).values(rows.poll_values(poll)))
-        if failed:
-            return True
-        if baseline is not None:
-            self._raw.execute("DELETE FROM files WHERE watch_id = ?", (poll.watch_id,))
-        known = [*(baseline or ()), *rebased]
-        self._raw.executemany(_FILE, (rows.file_values(poll.watch_id, file) for file in known))
-        for change in changes:
-            self._raw.execute(_CHANGE, rows.change_values(change))
-            if change.change == "deleted":
-                self._raw.execute(
-                    "DELETE FROM files WHERE watch_id = ? AND name = ?",
-                    (change.watch_id, change.file.name),
-                )
-            else:
-                self._raw.execute(_FILE, rows.file_values(change.watch_id, change.file))
-        return True
+
+    def keep_files(self, files: Mapping[str, bytes]) -> None:
+        """Store the lists of files that runs were made for, by run id; comes after the runs."""
+        self._raw.executemany(_KEEP_FILES, [(id_, zlib.compress(files[id_]), id_) for id_ in files])
 
     def poll_again(self, now: int) -> None:
         """Make watches due that were polled after ``now``: the clock has gone back since."""
-        self._raw.execute(_POLL_AGAIN, {"now": now})
+        watched.poll_again(self._raw, now)
 
     def claim_watches(self, now: int) -> set[int]:
         """Make due watches this session's that no living session has; give the ids of all it has.
 
         Watches that somebody else claims at this moment are left out.
         """
-        asked = {"now": now, "fence": self._own_fence()}
-        claim = self._dialect.claiming(_FREE_WATCHES, "watches")
-        self._raw.execute(_CLAIM_WATCHES.format(free=claim), asked)
-        found = self._raw.execute("SELECT id FROM watches WHERE fence = :fence", asked)
-        return {watch_id for (watch_id,) in found}
+        return watched.claim(self._raw, self._dialect, now, self._own_fence())
 
     def waiting_runs(self, now: int, each: int | None = None) -> list[Run]:
         """Claim runs NotStarted whose ``not_before`` has come, oldest first.

@@ -7,7 +7,7 @@ import uuid
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, delete, exists, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from reconciler.errors import NotFound, StalePlan
@@ -36,7 +36,6 @@ from reconciler.workspace.sql.tables import (
     schedules,
     timers,
     trees,
-    watches,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +68,27 @@ _REVISE_TIMER = update(timers).where(timers.c.schedule_id == _ID)
 _STOP_TIMER = delete(timers).where(timers.c.schedule_id == _ID)
 _PAUSE_TIMER = _REVISE_TIMER.values(next_due=None, initial=False)
 _STOP_WATCHING = delete(cursors).where(cursors.c.schedule_id == _ID)
+_HERE = "datastore = :datastore AND path = :path AND depth = :depth AND done_marker = :done_marker"
+_LOOKED_AT = f"""
+SELECT EXISTS (
+  SELECT 1 FROM cursors JOIN schedules ON schedules.id = schedule_id
+  WHERE watch_id = watches.id AND status = 'Active')
+FROM watches WHERE {_HERE}
+"""  # noqa: S608  (a constant)
+_BEGIN_WATCH = f"""
+INSERT INTO watches (datastore, path, depth, done_marker, state, poll_seq, change_seq, next_poll,
+  failures, place)
+VALUES (:datastore, :path, :depth, :done_marker, '{WatchState.BASELINING}', 0, 0, :now, 0, '')
+RETURNING id, change_seq
+"""  # noqa: S608  (a constant)
+# The number moves on so that a poll under way is void.
+_ANEW = f"state = '{WatchState.BASELINING}', poll_seq = poll_seq + 1, place = ''"
+_SOON = "next_poll = CASE WHEN next_poll < :now THEN next_poll ELSE :now END"
+_REBASELINE = f"UPDATE watches SET {_ANEW}, next_poll = :now WHERE datastore = :datastore"  # noqa: S608  (constants)
+_BEGIN_ANEW = f"""
+UPDATE watches SET {_ANEW}, {_SOON}, failures = 0 WHERE {_HERE} RETURNING id, change_seq
+"""  # noqa: S608  (constants)
+_LOOK_SOON = f"UPDATE watches SET {_SOON} WHERE {_HERE} RETURNING id, change_seq"  # noqa: S608  (constants)
 _CREATE = insert_missing(schedules)
 _WIND = insert(timers)
 _WATCH = insert(cursors)
@@ -181,22 +201,12 @@ class SqlRegistryTransaction(SqlLiveReader):
 
     def rebaseline(self, name: str) -> None:
         """Make the next listing of each directory of a datastore a new baseline."""
-        self._connection.execute(
-            update(watches)
-            .where(watches.c.datastore == name)
-            .values(
-                state=WatchState.BASELINING.value,
-                # The number moves on so that a poll under way is void.
-                poll_seq=watches.c.poll_seq + 1,
-                next_poll=self._now,
-            )
-        )
+        self._raw.execute(_REBASELINE, {"datastore": name, "now": self._now})
 
     def look_soon(self, watching: Watching) -> None:
         """Make the next listing of a watched directory due now."""
-        here = watches.c.datastore == watching.datastore, watches.c.path == watching.path
-        later = watches.c.next_poll > self._now
-        self._connection.execute(update(watches).where(*here, later).values(next_poll=self._now))
+        here = rows.watched_values(watching.watched)
+        self._raw.execute(_LOOK_SOON, {**here, "now": self._now})
 
     def create_schedule(  # noqa: PLR0913  (the port's)
         self,
@@ -411,42 +421,18 @@ class SqlRegistryTransaction(SqlLiveReader):
         elif watch is not None:
             watch_id, change_seq = watch
             cursor = {"schedule_id": schedule_id, "watch_id": watch_id, "cursor": change_seq}
-            self._connection.execute(_WATCH, cursor)
+            asks = isinstance(arming, Watching) and arming.existing
+            self._connection.execute(_WATCH, {**cursor, "existing": 0 if asks else None})
 
     def _join(self, watching: Watching) -> tuple[int, int]:
-        """Find or begin the watch of a directory; give its id and the end of its change log."""
-        watch = self._connection.execute(
-            select(watches).where(
-                watches.c.datastore == watching.datastore, watches.c.path == watching.path
-            )
-        ).first()
-        if watch is None:
-            new = insert(watches).values(
-                datastore=watching.datastore,
-                path=watching.path,
-                state=WatchState.BASELINING.value,
-                poll_seq=0,
-                change_seq=0,
-                next_poll=self._now,
-                failures=0,
-            )
-            return self._connection.execute(new.returning(watches.c.id)).scalar_one(), 0
-        watched = exists().where(
-            cursors.c.watch_id == watch.id,
-            schedules.c.id == cursors.c.schedule_id,
-            schedules.c.status == Status.ACTIVE.value,
-        )
-        values: dict[str, Any] = {"next_poll": min(watch.next_poll, self._now)}
-        if not self._connection.scalar(select(watched)):
-            # Nobody looked for a while: what changed meanwhile is no news. The number moves on so
-            # that a poll under way since then is void.
-            values |= {
-                "state": WatchState.BASELINING.value,
-                "poll_seq": watch.poll_seq + 1,
-                "failures": 0,
-            }
-        self._connection.execute(update(watches).where(watches.c.id == watch.id).values(values))
-        return watch.id, watch.change_seq
+        """Find or begin a watch; give its id and the end of its change log."""
+        here = {**rows.watched_values(watching.watched), "now": self._now}
+        found = self._raw.execute(_LOOKED_AT, here).fetchone()
+        # Where nobody looked for a while, what changed meanwhile is no news.
+        known = _LOOK_SOON if found and found[0] else _BEGIN_ANEW
+        statement = known if found else _BEGIN_WATCH
+        watch_id, change_seq = self._raw.execute(statement, here).fetchone()
+        return watch_id, change_seq
 
     def _store(self, code: CodeTree) -> None:
         entries = []

@@ -12,6 +12,7 @@ from datetime import timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from reconciler.data import Depth, Watched
 from reconciler.retries import Retries
 from reconciler.run import Attempt, AttemptState, Decision, Fire, Gate, Run, RunState
 from reconciler.schedule import Missed, OnUnknown, Status
@@ -20,10 +21,10 @@ from reconciler.workspace.records import (
     Alert,
     Applied,
     ApplyRecord,
+    Arrival,
     Declaration,
     DisabledBy,
     Experiment,
-    FileFacts,
     Folder,
     Hold,
     LoggedChange,
@@ -36,6 +37,7 @@ from reconciler.workspace.records import (
     PublishedPipeline,
     RegisteredDatastore,
     RegisteredSchedule,
+    Watch,
     WatchState,
 )
 
@@ -47,6 +49,12 @@ RUN_FIELDS = tuple(f.name for f in fields(Run))
 ATTEMPT_FIELDS = tuple(f.name for f in fields(Attempt))
 ALERT_FIELDS = tuple(f.name for f in fields(Alert))
 POLL_FIELDS = tuple(f.name for f in fields(Poll))
+CHANGE_FIELDS = tuple(f.name for f in fields(LoggedChange))
+ARRIVAL_FIELDS = tuple(f.name for f in fields(Arrival))
+WATCH_COLUMNS = (
+    *("id", "datastore", "path", "depth", "done_marker", "state", "poll_seq", "change_seq"),
+    *("next_poll", "failures", "place"),
+)
 DECLARATION_FIELDS = tuple(f.name for f in fields(Declaration))
 APPLY_COLUMNS = (
     *("id", "owner_project", "owner_target", "source_commit", "source_author", "applied_at"),
@@ -377,14 +385,46 @@ def attempt(row: Sequence[Any]) -> Attempt:
     return Attempt(**values)
 
 
-def poll_values(poll: Poll) -> dict[str, Any]:
-    """Spread a poll over its columns."""
-    values = {name: getattr(poll, name) for name in POLL_FIELDS}
-    return values | {
-        "state": poll.state.value,
-        "note": plain(poll.note),
-        "error": plain(poll.error),
+def watch(row: Sequence[Any], schedule_ids: tuple[str, ...], *, existing: bool) -> Watch:
+    """Read WATCH_COLUMNS."""
+    identity, datastore, path, depth, done_marker, state, *numbers, place = row
+    poll_seq, change_seq, next_poll, failures = numbers
+    return Watch(
+        id=identity,
+        watched=Watched(
+            datastore=datastore, path=path, depth=Depth(depth), done_marker=done_marker
+        ),
+        state=WatchState(state),
+        poll_seq=poll_seq,
+        change_seq=change_seq,
+        next_poll=next_poll,
+        failures=failures,
+        place=place,
+        schedule_ids=schedule_ids,
+        existing=existing,
+    )
+
+
+def watched_values(watched: Watched) -> dict[str, str]:
+    """Spread what is watched over its columns."""
+    return {
+        "datastore": watched.datastore,
+        "path": watched.path,
+        "depth": watched.depth.value,
+        "done_marker": watched.done_marker,
     }
+
+
+def arrival(row: Sequence[Any]) -> Arrival:
+    """Read ARRIVAL_FIELDS."""
+    return Arrival(**dict(zip(ARRIVAL_FIELDS, row, strict=True)))
+
+
+def poll_values(poll: Poll) -> tuple[Any, ...]:
+    """Spread a poll over POLL_FIELDS."""
+    values = {name: getattr(poll, name) for name in POLL_FIELDS}
+    values |= {"state": poll.state.value, "note": plain(poll.note), "error": plain(poll.error)}
+    return tuple(values.values())
 
 
 def poll(row: Sequence[Any]) -> Poll:
@@ -394,28 +434,9 @@ def poll(row: Sequence[Any]) -> Poll:
     return Poll(**values)
 
 
-def file_values(watch_id: int, file: FileFacts) -> tuple[Any, ...]:
-    """Spread a file over (watch_id, name, size, mtime_ns, inode)."""
-    return watch_id, file.name, file.size, str(file.mtime_ns), str(file.inode)
-
-
-def file(row: Sequence[Any]) -> FileFacts:
-    """Read (name, size, mtime_ns, inode)."""
-    name, size, mtime_ns, inode = row
-    return FileFacts(name=name, size=size, mtime_ns=int(mtime_ns), inode=int(inode))
-
-
-def change_values(change: LoggedChange) -> tuple[Any, ...]:
-    """Spread a change over (watch_id, seq, poll_seq, change, name, size, mtime_ns, inode)."""
-    _, *facts = file_values(change.watch_id, change.file)
-    return change.watch_id, change.seq, change.poll_seq, change.change, *facts
-
-
 def change(row: Sequence[Any]) -> LoggedChange:
-    """Read changes.*."""
-    return LoggedChange(
-        watch_id=row[0], seq=row[1], poll_seq=row[2], change=row[3], file=file(row[4:])
-    )
+    """Read CHANGE_FIELDS."""
+    return LoggedChange(**dict(zip(CHANGE_FIELDS, row, strict=True)))
 
 
 def alert_values(alert: Alert) -> tuple[Any, ...]:

@@ -396,34 +396,38 @@ watches = Table(
     Column("id", _COUNTER, primary_key=True),
     Column("datastore", Text, nullable=False),
     Column("path", Text, nullable=False),
+    Column("depth", Text, nullable=False),
+    Column("done_marker", Text, nullable=False),
     Column("state", Text, nullable=False),
     Column("poll_seq", BigInteger, nullable=False),
     Column("change_seq", BigInteger, nullable=False),
     Column("next_poll", BigInteger, nullable=False),
     Column("failures", Integer, nullable=False),
+    Column("place", Text, nullable=False),
     Column("fence", BigInteger),
-    UniqueConstraint("datastore", "path"),
+    UniqueConstraint("datastore", "path", "depth", "done_marker"),
 )
 
+# ``existing`` is NULL where the schedule did not ask for the files that were there, 0 until they
+# are logged for it, and then the number of the poll that logged them.
 cursors = Table(
     "cursors",
     metadata,
     Column("schedule_id", Text, ForeignKey("schedules.id"), primary_key=True),
     Column("watch_id", BigInteger, ForeignKey("watches.id"), nullable=False, index=True),
     Column("cursor", BigInteger, nullable=False),
+    Column("existing", BigInteger),
     sqlite_with_rowid=False,
 )
 
-# A modification time and an inode may need more than the 63 bits of an SQL integer: text.
-files = Table(
-    "files",
+# What watches know, in pages as ``reconciler.trigger.snapshot`` writes them; ``first`` is a page's
+# first name (see ``pages.key_of``). On SQLite a row of that size is read fastest by its number.
+pages = Table(
+    "pages",
     metadata,
     Column("watch_id", BigInteger, ForeignKey("watches.id"), primary_key=True),
-    Column("name", LargeBinary, primary_key=True),
-    Column("size", BigInteger, nullable=False),
-    Column("mtime_ns", Text, nullable=False),
-    Column("inode", Text, nullable=False),
-    sqlite_with_rowid=False,
+    Column("first", LargeBinary, primary_key=True),
+    Column("content", LargeBinary, nullable=False),
 )
 
 changes = Table(
@@ -434,9 +438,7 @@ changes = Table(
     Column("poll_seq", BigInteger, nullable=False),
     Column("change", Text, nullable=False),
     Column("name", LargeBinary, nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("mtime_ns", Text, nullable=False),
-    Column("inode", Text, nullable=False),
+    Column("facts", LargeBinary, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -447,10 +449,23 @@ polls = Table(
     Column("poll_seq", BigInteger, primary_key=True),
     Column("polled_at", BigInteger, nullable=False),
     Column("listed", BigInteger, nullable=False),
-    Column("changed", BigInteger, nullable=False),
     Column("state", Text, nullable=False),
     Column("next_poll", BigInteger, nullable=False),
+    Column("added", BigInteger, nullable=False),
+    Column("modified", BigInteger, nullable=False),
+    Column("deleted", BigInteger, nullable=False),
+    Column("waiting", BigInteger, nullable=False),
+    Column("took", BigInteger, nullable=False),
+    Column("skipped", BigInteger, nullable=False),
     Column("note", Text, nullable=False),
     Column("error", Text, nullable=False),
     sqlite_with_rowid=False,
+)
+
+# The list of files that a run was made for, compressed.
+run_files = Table(
+    "run_files",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id"), primary_key=True),
+    Column("content", LargeBinary, nullable=False),
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.clock import SECOND, iso, parse_instant
 from reconciler.run import AttemptState, RunState
-from reconciler.workspace.records import Arrival, DueTimer, WatchState
+from reconciler.workspace.records import DueTimer, WatchState
 from reconciler.workspace.sql import queries, rows, schema
 from reconciler.workspace.sql.connection import driver
 from reconciler.workspace.upkeep import RunnerSeen, Standing
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 
     from reconciler.live import RegisteredSchedule
+    from reconciler.workspace.records import Arrival
     from reconciler.workspace.sql.connection import Database
     from reconciler.workspace.sql.driver import Driver
     from reconciler.workspace.upkeep import Anew, Cuts
@@ -42,6 +43,7 @@ SELECT seq, id, schedule_id, due_at, created_at, {_OLD.format(run="runs")}
 FROM runs WHERE seq > :place ORDER BY seq LIMIT :page
 """  # noqa: S608  (constants)
 _ATTEMPTS = "FROM attempts WHERE run_id IN (SELECT value FROM json_each(:ids))"
+_DROP_FILES = "DELETE FROM run_files WHERE run_id IN (SELECT value FROM json_each(:ids))"
 _DROP_RUNS = "DELETE FROM runs WHERE id IN (SELECT value FROM json_each(:ids))"
 # A decision goes after its run, or with it.
 _FIRES = f"""
@@ -127,7 +129,7 @@ WHERE next_due IS NOT NULL OR initial
 """
 _SCHEDULES = f"{queries.SCHEDULES} WHERE s.id IN (SELECT value FROM json_each(:ids))"  # noqa: S608  (a constant)
 _BEHIND = """
-SELECT cursors.schedule_id, schedules.revision, watch_id, cursor, change_seq
+SELECT cursors.schedule_id, schedules.revision, watch_id, cursor, coalesce(existing, 0), change_seq
 FROM cursors JOIN watches ON watches.id = watch_id JOIN schedules ON schedules.id = schedule_id
 WHERE cursor < change_seq
 """
@@ -157,11 +159,13 @@ UPDATE cursors SET cursor = (SELECT change_seq FROM watches WHERE watches.id = w
 """
 _REBASELINE = f"""
 UPDATE watches SET state = '{WatchState.BASELINING}', poll_seq = poll_seq + 1, next_poll = :at,
-  failures = 0, fence = NULL
+  failures = 0, place = '', fence = NULL
 """  # noqa: S608  (a constant)
 _NOTE = f"""
-INSERT INTO polls (watch_id, poll_seq, polled_at, listed, changed, state, next_poll, note, error)
-SELECT id, poll_seq, :at, 0, 0, '{WatchState.BASELINING}', next_poll, :note, '' FROM watches
+INSERT INTO polls (watch_id, poll_seq, polled_at, listed, state, next_poll, added, modified,
+  deleted, waiting, took, skipped, note, error)
+SELECT id, poll_seq, :at, 0, '{WatchState.BASELINING}', next_poll, 0, 0, 0, 0, 0, 0, :note, ''
+FROM watches
 """  # noqa: S608  (a constant)
 _SET_FACT = """
 INSERT INTO facts (name, value) VALUES (?, ?)
@@ -316,6 +320,7 @@ class SqlUpkeep:
                     with self._database.writing() as connection:
                         raw = driver(connection)
                         attempts = raw.execute(f"DELETE {_ATTEMPTS}", ids).rowcount
+                        raw.execute(_DROP_FILES, ids)
                         raw.execute(_DROP_RUNS, ids)
                 yield "attempts", attempts
                 yield "runs", len(batch)
@@ -411,15 +416,7 @@ class SqlRestoring:
 
     def behind(self) -> list[tuple[Arrival, int]]:
         """List data schedules that lag behind, each with the last place in the change log."""
-        return [
-            (
-                Arrival(
-                    schedule_id=schedule_id, revision=revision, watch_id=watch_id, cursor=cursor
-                ),
-                last,
-            )
-            for schedule_id, revision, watch_id, cursor, last in self._raw.execute(_BEHIND)
-        ]
+        return [(rows.arrival(row), last) for *row, last in self._raw.execute(_BEHIND)]
 
     def running(self) -> list[str]:
         """Name the runs that were Running."""
@@ -445,7 +442,7 @@ class SqlRestoring:
         self._raw.execute(_TO_THE_END)
         self._raw.execute(_REBASELINE, at)
         self._raw.execute(_NOTE, {**at, "note": f"{restored}: the next listing is a new baseline"})
-        self._raw.execute("DELETE FROM files")
+        self._raw.execute("DELETE FROM pages")
         # The present second: one backup that is restored twice does not begin one epoch twice.
         epoch = max(_epoch(self._raw) + 1, anew.at // SECOND)
         facts = {"epoch": str(epoch), "restored_at": iso(anew.at), "backup_of": iso(anew.taken)}
