@@ -13,11 +13,13 @@ from reconciler.cli.scope import Scope, output, scoped
 from reconciler.clock import SystemClock
 from reconciler.errors import NotFound, ReconcilerError
 from reconciler.runner.doctor import Check, Patient, State, examine
+from reconciler.runner.secrets import Secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from reconciler.cli.scope import Address
+    from reconciler.data import Watched
     from reconciler.datastore.base import DatastoreReader
 
 _COLOURS = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red"}
@@ -103,13 +105,16 @@ def _looked(address: Address) -> settings.Workspace:
 
 
 def _patient(address: Address, config: str | None) -> Patient:
-    def watched() -> Mapping[str, str]:
+    def watched() -> Mapping[str, list[Watched]]:
         ledger = _looked(address).ledger
-        paths = {watch.datastore: watch.path for watch in ledger.watches()}
-        return {name: paths.get(name, "") for name in ledger.datastores()}
+        places: dict[str, list[Watched]] = {name: [] for name in ledger.datastores()}
+        for watch in ledger.watches():
+            places.setdefault(watch.watched.datastore, []).append(watch.watched)
+        return places
 
     def opened(name: str) -> DatastoreReader:
-        return settings.open_datastore(_looked(address).ledger, name)
+        secrets = Secrets(settings.read_runner_config(config).secrets)
+        return settings.open_datastore(_looked(address).ledger, name, secrets)
 
     return Patient(
         clock=SystemClock(),

@@ -23,7 +23,7 @@ from reconciler.runner.book import Book
 from reconciler.runner.late import Deadlines
 from reconciler.runner.launch import Launcher
 from reconciler.runner.metrics import NOBODY, Metrics
-from reconciler.runner.observe import Observer
+from reconciler.runner.observe import Events, Observer
 from reconciler.runner.reap import reap
 from reconciler.runner.tick import Ticker
 from reconciler.runner.zone_data import ZoneData
@@ -71,6 +71,7 @@ class Daemon:
 
     ``drain`` is how many microseconds it waits for them; what still runs then goes on by itself
     and is adopted by the next runner. ``node`` names the place whose programs its executor sees.
+    ``events`` makes what tells of files that change; it is given what wakes the loop.
     """
 
     def __init__(  # noqa: PLR0913  (what it is made of, always by keyword)
@@ -85,6 +86,7 @@ class Daemon:
         node: str = "",
         metrics: Metrics = NOBODY,
         janitor: Janitor | None = None,
+        events: Callable[[Callable[[], None]], Events] | None = None,
     ) -> None:
         self._janitor = janitor
         self._metrics = metrics
@@ -111,7 +113,14 @@ class Daemon:
         self._ticker = Ticker(ledger, self._book, metrics)
         self._deadlines = Deadlines(ledger)
         self._launcher = Launcher(ledger, executor, composer, self._book, limits, node, metrics)
-        self._observer = Observer(ledger, self._book, datastore, self.poke, metrics)
+        self._observer = Observer(
+            ledger,
+            self._book,
+            datastore,
+            self.poke,
+            metrics,
+            None if events is None else events(self.poke),
+        )
 
     def poke(self) -> None:
         """Wake the loop; safe from any thread and from a signal handler."""
@@ -153,7 +162,8 @@ class Daemon:
             log.info("runner stopped")
 
     def close(self) -> None:
-        """Let go of what wakes it; listings under way end unheard, what it was made of stays."""
+        """Let go of what wakes it; looks under way end unheard, what it was made of stays."""
+        self._observer.close()
         self._poked.close()
         self._poker.close()
 

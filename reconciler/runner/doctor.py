@@ -10,7 +10,7 @@ import platform
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.util import find_spec
@@ -19,6 +19,7 @@ from time import monotonic_ns
 
 from reconciler import __version__
 from reconciler.clock import SECOND, Clock, iso
+from reconciler.data import Watched
 from reconciler.datastore.base import DatastoreReader
 from reconciler.errors import ReconcilerError, SchemaMismatch
 from reconciler.runner.config import RunnerConfig
@@ -31,6 +32,8 @@ _FULL, _NEARLY_FULL = 100 << 20, 1 << 30
 # Clocks are slewed by less all the time.
 _STEP = SECOND // 2
 _APART = 2 * SECOND
+# Places of one datastore that are looked at.
+_MOST_PLACES = 20
 
 
 class State(StrEnum):
@@ -56,8 +59,8 @@ class Patient:
     """What is examined. What may fail is a function, so that its failure is an answer.
 
     ``file`` is the database file, None where there is none; ``folder`` is where this machine keeps
-    logs and working files, ``config`` the file of the runner's configuration. ``watched`` gives a
-    directory to list for each datastore.
+    logs and working files, ``config`` the file of the runner's configuration. ``watched`` gives
+    what schedules look at, by datastore; one that nobody watches has none.
     """
 
     clock: Clock
@@ -67,7 +70,7 @@ class Patient:
     upkeep: Callable[[], Upkeep]
     runner_active: Callable[[], bool]
     read_config: Callable[[], RunnerConfig]
-    watched: Callable[[], Mapping[str, str]]
+    watched: Callable[[], Mapping[str, Sequence[Watched]]]
     datastore: Callable[[str], DatastoreReader]
 
 
@@ -273,11 +276,23 @@ def _stores(patient: Patient) -> Iterator[Check]:
     except ReconcilerError as error:
         yield Check("datastores", State.FAIL, str(error))
         return
-    for name, path in sorted(watched.items()):
-        try:
-            listing = patient.datastore(name).list(path)
-        except ReconcilerError as error:
-            yield Check(f"datastore {name}", State.FAIL, str(error))
-        else:
-            said = f"{path or 'its root'} can be listed, {len(listing.files)} files"
-            yield Check(f"datastore {name}", State.OK, said)
+    for name, places in sorted(watched.items()):
+        looked = places[:_MOST_PLACES] or [Watched(datastore=name, path="")]
+        well = 0
+        for place in looked:
+            try:
+                # That a listing begins shows that the store is there and may be read.
+                next(iter(patient.datastore(name).scan(place)), None)
+            except ReconcilerError as error:
+                yield Check(f"datastore {name}", State.FAIL, str(error))
+            else:
+                well += 1
+        if well == len(looked):
+            yield Check(f"datastore {name}", State.OK, _listed(looked, len(places)))
+
+
+def _listed(looked: Sequence[Watched], watched: int) -> str:
+    if watched <= 1:
+        return f"{looked[0].path or 'its root'} can be listed"
+    some = f", the first of {watched}" if watched > len(looked) else ""
+    return f"{len(looked)} watched places can be listed{some}"

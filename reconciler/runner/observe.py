@@ -76,6 +76,10 @@ class Events(Protocol):
         """Take what was heard since, by key: names, or None where some could not be named."""
         ...
 
+    def close(self) -> None:
+        """Stop to listen to anything."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Timing:
@@ -146,6 +150,11 @@ class Observer:
         for watch_id in list(self._sights):
             self._drop(watch_id)
         self._latest = inf
+
+    def close(self) -> None:
+        """Listen to no more events."""
+        if self._events is not None:
+            self._events.close()
 
     def observe(self, now: int) -> None:
         """Write down what looks found that have ended, and begin those that are due."""

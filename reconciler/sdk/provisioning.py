@@ -19,13 +19,15 @@ _POLL_SECONDS = 0.25
 def provisioning(ledger: Ledger, schedule_id: str) -> tuple[str, str]:
     """Tell ``Completed``, ``Provisioning`` or ``Failed``, and why it failed.
 
-    A data schedule is Completed once the runner has listed what is in its folder, which will not
-    fire. Any other schedule is at once.
+    A data schedule is Completed once the runner has listed the files that are there. Any
+    other schedule is at once.
     """
-    for watch in ledger.watches():
-        if schedule_id in watch.schedule_ids and watch.state is WatchState.BASELINING:
-            polls = ledger.polls(watch.datastore, watch.path, limit=1) if watch.failures else []
-            return ("Failed", polls[0].error) if polls else ("Provisioning", "")
+    watch = ledger.watch_of(schedule_id)
+    if watch is None or schedule_id not in watch.schedule_ids:
+        return COMPLETED, ""
+    if watch.state is WatchState.BASELINING:
+        polls = ledger.polls(watch.id, limit=1) if watch.failures else []
+        return ("Failed", polls[0].error) if polls else ("Provisioning", "")
     return COMPLETED, ""
 
 
