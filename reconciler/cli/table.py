@@ -17,12 +17,13 @@ SECTIONS = {
     },
     "Look": {
         "list": "List schedules, pipelines, experiments or datastores.",
-        "show": "Show everything about one schedule, pipeline or run.",
+        "show": "Show everything about one schedule, pipeline, datastore or run.",
         "drift": "Show what differs from what was applied last.",
         "history": "List the applies, or show one of them.",
         "next": "Print when a schedule is due next.",
-        "explain": "Say why a schedule did, or did not, run at a time.",
+        "explain": "Say why a schedule did, or did not, run: at a time, or for a file.",
         "simulate": "Replay a window of time with the runner's own rules.",
+        "polls": "List the looks at watched files, and what they came to.",
         "runs": "List runs, newest first.",
         "logs": "Print what the steps of a run have written.",
         "alerts": "List what somebody should know, newest first.",
@@ -30,6 +31,7 @@ SECTIONS = {
     "Operate": {
         "run": "Run a schedule or a pipeline once, now.",
         "backfill": "Run a schedule for times that have passed.",
+        "refire": "Run a schedule once more for files it knows.",
         "cancel": "Stop a run, or a backfill.",
         "hold": "Pause a schedule, with a reason and perhaps an end.",
         "release": "Lift a hold.",
@@ -39,6 +41,7 @@ SECTIONS = {
     },
     "Run": {
         "runner": "Fire schedules and run pipelines on this machine.",
+        "get": "Copy the file that a run was made for, in one of its steps.",
         "doctor": "Check the workspace and this machine; changes nothing.",
         "backup": "Write the workspace to one file.",
         "restore": "Put a backup in the workspace's place.",

@@ -296,6 +296,8 @@ class Admitter:
             here = desk.schedules[id_]
             spec = self._book.schedule(here)
             why = f"{limit} of its runs were started within a minute (max_starts_per_minute)"
+            if run.occurrence_key.startswith((Kind.DATA, Kind.POLL)):
+                why = f"{why}; does a step of it write files where it watches?"
             key = f"{Alarm.BREAKER}:{id_}:{now}"
             desk.paused += pause(desk.tx, (here, spec), why, Alarm.BREAKER, key, now)
         return True

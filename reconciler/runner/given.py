@@ -79,8 +79,12 @@ class Given:
         if remote or self._facts.get("data_path") == DataPath.DATASTORE:
             return listed
         files = [json.loads(line) for line in listed.splitlines()]
+        folders: dict[str, str | None] = {}
         for file in files:
-            file["local"] = self._local(store, file["path"])
+            folder, _, name = file["path"].rpartition("/")
+            if folder not in folders:
+                folders[folder] = self._local(store, folder)
+            file["local"] = f"{folders[folder]}/{name}"
         return b"".join(json.dumps(file).encode("ascii") + b"\n" for file in files)
 
     def environment(self, folder: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from reconciler.data import Batch
 from reconciler.schedule import Missed
 from reconciler.trigger.arrivals import EXISTING, ignored_because
+from reconciler.trigger.cause import MOST
 from reconciler.trigger.decide import held_by
 from reconciler.workspace.records import LoggedChange
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 # Changes read at once.
 PAGE = 1_000
-# Changes that one run is made for at most; the rest of a poll makes further ones.
-SLICE = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Page:
 
     ``changes`` are those that count, in order; ``cursor`` is the schedule's place in the log after
     them. Where runs are made for all that one poll found, those of a poll are all here, unless they
-    are more than ``SLICE``; ``begun`` tells of a poll that was begun after which place.
+    are more than ``MOST``; ``begun`` tells of a poll that was begun after which place.
     ``held`` says why they come so late, else it is empty. With ``lift`` all that was logged during
     the hold is accounted for.
     """
@@ -145,7 +144,7 @@ class _Reader:
             if last != logged[0].poll_seq and len(page) == PAGE:
                 # The last one may go on in the next page; a poll's lines are written together.
                 return [change for change in logged if change.poll_seq != last]
-            if len(logged) >= SLICE:
+            if len(logged) >= MOST:
                 break
         return logged
 

@@ -5,8 +5,9 @@ Facts are scalars by name and travel with the fire and the run:
 - ``datastore``, ``path`` and ``url``: where; the path is relative to the datastore and holds the
   file's very name, bytes that are no UTF-8 as lone surrogates (``data.name_bytes`` gives the bytes
   back); the address is plain ASCII. Of several files it is the directory that is watched;
-- ``change``, and what ``snapshot.told`` says of the file: ``size`` and ``mtime_ns``, ``version`` or
-  ``etag`` with ``modified``; ``state`` is all that tells this state of the file from others;
+- ``change`` as a change log has it, or ``REFIRED``, and what ``snapshot.told`` says of the file:
+  ``size`` and ``mtime_ns``, ``version`` or ``etag`` with ``modified``; ``state`` is all that tells
+  this state of the file from others;
 - ``files``, for several instead: how many there are. Each is one line of the run's list;
 - ``poll``: the number of the look that found it;
 - ``parameter`` and ``data_path``, where there are any: who is told the path, and in which form.
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reconciler.fields import Scalar
+
+# The ``change`` of a file that somebody asked to fire for.
+REFIRED = "refired"
+# Files that one run is made for at most; more make further runs.
+MOST = 50_000
 
 FileFacts = dict[str, "str | int"]
 
