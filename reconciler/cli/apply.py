@@ -19,16 +19,20 @@ from reconciler.cli.scope import Scope, output, scoped
 from reconciler.cli.who import actor
 from reconciler.errors import PlanFileError, ReconcilerError, StalePlan
 from reconciler.plan.change import Action
-from reconciler.plan.codec import approval_digest, plan_data, read_plan
+from reconciler.plan.codec import approval_digest, plan_data
+from reconciler.plan.saved import read_plan
 from reconciler.plan.compare import difference
 from reconciler.reconcile.apply import How, apply_plan, refuse
+from reconciler.reconcile.looks import DEGRADED_AFTER, place, standing
 from reconciler.reconcile.record import outdated
 from reconciler.workspace.records import WatchState
 
 if TYPE_CHECKING:
     from reconciler.cli.scope import Address
+    from reconciler.live import Owner
     from reconciler.plan.change import Plan
     from reconciler.settings import Workspace
+    from reconciler.workspace.records import Watch
 
 # Fewer changes are written before anyone could read a bar.
 _WORTH_A_BAR = 200
@@ -96,7 +100,7 @@ def command(  # noqa: PLR0913  (its options)
     if plan.changes and not address.has_runner():
         click.echo(f"note: {address.start_hint()}", err=True)
     if wait:
-        _wait(address.open(), address)
+        _wait(address.open(), address, plan.owner)
     return 0
 
 
@@ -246,15 +250,32 @@ def _done(plan: Plan) -> str:
     return f"Applied: {', '.join(counts)}, {plan.unchanged} unchanged."
 
 
-def _wait(workspace: Workspace, address: Address) -> None:
-    """Wait until every watch has its baseline; what lies there before that does not fire."""
+def _wait(workspace: Workspace, address: Address, owner: Owner) -> None:
+    """Wait until every watch has its baseline; what lies there before that does not fire.
+
+    Raises:
+        ReconcilerError: the looks at what this project watches fail.
+    """
     said = False
     while True:
         waiting = [w for w in workspace.ledger.watches() if w.state is WatchState.BASELINING]
         if not waiting:
             return
+        _check(workspace, waiting, owner)
         if not said and not address.has_runner():
-            places = ", ".join(f"{watch.datastore}/{watch.path}" for watch in waiting)
+            places = ", ".join(place(watch.watched) for watch in waiting)
             click.echo(f"waiting for a runner to look at {places}", err=True)
             said = True
         sleep(_LOOK_AGAIN)
+
+
+def _check(workspace: Workspace, waiting: list[Watch], owner: Owner) -> None:
+    failing = [watch for watch in waiting if watch.failures >= DEGRADED_AFTER]
+    if not failing:
+        return
+    own = {here.id for here in workspace.registry.live().schedules if here.owner == owner}
+    for watch in failing:
+        if not own.isdisjoint(watch.schedule_ids):
+            found = standing(watch, workspace.ledger.polls(watch.id, 1))
+            text = f"applied, but {place(watch.watched)} cannot be looked at"
+            raise ReconcilerError(f"{text}: {found.error}")

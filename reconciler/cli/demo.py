@@ -207,8 +207,8 @@ def arrival(story: Story) -> None:
 def _looks(story: Story) -> int:
     """Count the looks at the landing folder since what was there before is known."""
     watches = story.workspace.ledger.watches()
-    ready = (one for one in watches if (one.datastore, one.state) == ("landing", WatchState.READY))
-    return sum(one.poll_seq for one in ready)
+    ready = [one for one in watches if one.state is WatchState.READY]
+    return sum(one.poll_seq for one in ready if one.watched.datastore == "landing")
 
 
 def _drop(story: Story, name: str, meanwhile: Callable[[], None] | None = None) -> None:

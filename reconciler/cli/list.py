@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -10,12 +11,15 @@ import click
 from reconciler.cli.facts import bound, condition, data, schedule_data, zone_of
 from reconciler.cli.say import document, local, table, utc
 from reconciler.cli.scope import Scope, output, scoped
+from reconciler.cli.watched import counted
 from reconciler.plan.spec import spec_value
+from reconciler.reconcile.looks import standing
 from reconciler.schedule import Schedule, Status
 from reconciler.trigger.describe import describe
 
 if TYPE_CHECKING:
     from reconciler.live import Live
+    from reconciler.settings import Workspace
     from reconciler.workspace.base import RegistryReader
 
 KINDS = ("schedules", "pipelines", "experiments", "datastores")
@@ -28,7 +32,8 @@ KINDS = ("schedules", "pipelines", "experiments", "datastores")
 @scoped
 def command(scope: Scope, *, as_json: bool, kind: str, everything: bool) -> None:
     """List what is registered: schedules (the default), pipelines, experiments or datastores."""
-    registry = scope.look().registry
+    workspace = scope.look()
+    registry = workspace.registry
     match kind:
         case "schedules":
             _schedules(registry, as_json=as_json, everything=everything)
@@ -37,7 +42,7 @@ def command(scope: Scope, *, as_json: bool, kind: str, everything: bool) -> None
         case "experiments":
             _experiments(registry, as_json=as_json)
         case _:
-            _datastores(registry.live(), as_json=as_json)
+            _datastores(workspace, as_json=as_json)
 
 
 def _schedules(registry: RegistryReader, *, as_json: bool, everything: bool) -> None:
@@ -84,15 +89,26 @@ def _experiments(registry: RegistryReader, *, as_json: bool) -> None:
     table(("NAME", "ID", "CREATED"), rows, "No experiments.")
 
 
-def _datastores(live: Live, *, as_json: bool) -> None:
+def _datastores(workspace: Workspace, *, as_json: bool) -> None:
+    found = workspace.registry.live().datastores
+    watches: dict[str, Counter[str]] = {}
+    for watch in workspace.ledger.watches():
+        states = watches.setdefault(watch.watched.datastore, Counter())
+        states[standing(watch, ()).state] += 1
     if as_json:
-        document(data(live.datastores))
+        document([{**data(d), "watches": dict(watches.get(d.name, {}))} for d in found])
         return
     rows = [
-        (d.name, json.loads(d.spec)["url"], str(d.owner or ""), _description(d.spec))
-        for d in live.datastores
+        (
+            d.name,
+            json.loads(d.spec)["url"],
+            str(d.owner or ""),
+            counted(watches.get(d.name, {})),
+            _description(d.spec),
+        )
+        for d in found
     ]
-    table(("NAME", "URL", "PROJECT", "DESCRIPTION"), rows, "No datastores.")
+    table(("NAME", "URL", "PROJECT", "WATCHED", "DESCRIPTION"), rows, "No datastores.")
 
 
 def _description(spec: str) -> str:

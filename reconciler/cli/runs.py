@@ -10,6 +10,7 @@ import click
 from reconciler.cli.facts import data
 from reconciler.cli.say import document, short, table, utc
 from reconciler.cli.scope import Scope, output, scoped
+from reconciler.cli.watched import about_data
 from reconciler.fields import duration_text
 from reconciler.plan.bind import label
 from reconciler.reconcile.operate import find_schedule, registered
@@ -62,6 +63,7 @@ def command(
         "STATE",
         "TRY",
         "POOL",
+        "FOR",
         "DUE",
         "STARTED",
         "TOOK",
@@ -75,6 +77,7 @@ def command(
             run.state.value,
             str(run.number) if run.number > 1 else "",
             run.pool or "",
+            about_data(run.facts),
             utc(run.due_at),
             utc(run.started_at),
             _took(run),

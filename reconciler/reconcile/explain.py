@@ -6,7 +6,6 @@ there is no row is the calendar asked, and the answer says so.
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
@@ -14,18 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.clock import MINUTE, SECOND, to_datetime
 from reconciler.data import DatastoreChange
-from reconciler.errors import InvalidValue, NotFound
+from reconciler.errors import InvalidValue
 from reconciler.fields import duration_text
 from reconciler.live import DisabledBy
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.answer import Explanation, Passage, Passed, Waiting
 from reconciler.reconcile.line import Line
+from reconciler.reconcile.looks import DEGRADED, place, standing
 from reconciler.run import Decision, Gate, RunState
 from reconciler.schedule import Schedule, Status, WallGap
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.decide import held_by
 from reconciler.trigger.describe import clock_change, describe
 from reconciler.trigger.zones import resolve
+from reconciler.workspace.records import WatchState
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -120,7 +121,7 @@ class _Teller:
             # Between two dues that a gap stands for, nothing was passed over.
             now = self.here.revision
             found = [f for f in found if f.decision is not Decision.GAP or f.revision != now]
-        order = ("ri", "d", "b", "m")
+        order = ("ri", "dp", "b", "m")
 
         def rank(fire: Fire) -> tuple[int, int, int]:
             kind = fire.occurrence_key[0]
@@ -134,7 +135,7 @@ class _Teller:
 
     def _decided(self, asked: Asked, instant: int, fires: list[Fire]) -> Explanation:
         fire = fires[0]
-        runs = self._runs(fire)
+        runs = self.line.runs(fire)
         attempts = self.ledger.attempts([run.id for run in runs])
         ids = {run.id for run in runs}
         alerts = [a for a in self.ledger.alerts(self.here.id, FEW * FEW) if a.run_id in ids]
@@ -181,18 +182,6 @@ class _Teller:
         if not isinstance(self.trigger, DatastoreChange) and self.trigger.dst.gap is WallGap.SKIP:
             left_out = ", and dst.gap: skip leaves such times out"
         return f"It {verb} not run at {asked.text} because {asked.note}{left_out}. {said}"
-
-    def _runs(self, fire: Fire) -> list[Run]:
-        """Give a fire's run, and those that ran it anew."""
-        runs: list[Run] = []
-        run_id = fire.run_id
-        try:
-            while run_id is not None:
-                runs.append(self.ledger.run(run_id))
-                run_id = str(uuid.uuid5(uuid.UUID(runs[0].id), str(len(runs) + 1)))
-        except NotFound:
-            pass
-        return runs
 
     def _outcome(self, fire: Fire, runs: list[Run]) -> str:
         """Say what became of a fire that has a run."""
@@ -321,7 +310,7 @@ class _Teller:
         if instant > self.now:
             text = f"Whether it fires at {when} depends on the files that come."
             return self._explanation(asked, None, text)
-        polls = self._polls()
+        polls = self._polls
         last = next((poll for poll in polls if poll.polled_at <= instant), None)
         if instant < self.here.created_at:
             text = f"the schedule was created later, at {self._clock(self.here.created_at)}"
@@ -377,18 +366,7 @@ class _Teller:
 
     def _now(self, due: int | None) -> tuple[tuple[Passed, ...], str]:
         """Walk the gates as they stand now; tells, too, what would stop a fire, or nothing."""
-        here = self.here
-        found: dict[str, str] = {}
-        if here.status is Status.DISABLED:
-            found[Gate.STATUS] = f"the schedule is Disabled{_BY[here.disabled_by]}"
-        elif not self._runnable():
-            found[Gate.STATUS] = f"pipeline {self.schedule.pipeline} has no Active version"
-        if here.hold is not None and here.hold.active(max(self.now, due or self.now)):
-            found[Gate.HOLD] = f"it is {held_by(here.hold)}"
-        if self.broken:
-            found[WINDOW] = f"it is degraded: {self.broken}"
-        elif not self.by_data and due is None:
-            found[WINDOW] = "it is completed: it will never be due again"
+        found = self._stops(due)
         texts = {
             WINDOW: describe(self.trigger),
             CLOCK: "" if due is None else self._change(due),
@@ -407,6 +385,24 @@ class _Teller:
         if not found and self.line.no_place():
             lines.append(Passed(START, Passage.DECIDED, self.line.no_place()))
         return tuple(lines), next(iter(found.values()), "")
+
+    def _stops(self, due: int | None) -> dict[str, str]:
+        """Say at which gates a fire would be stopped now, and why."""
+        here = self.here
+        found: dict[str, str] = {}
+        if here.status is Status.DISABLED:
+            found[Gate.STATUS] = f"the schedule is Disabled{_BY[here.disabled_by]}"
+        elif not self._runnable():
+            found[Gate.STATUS] = f"pipeline {self.schedule.pipeline} has no Active version"
+        if here.hold is not None and here.hold.active(max(self.now, due or self.now)):
+            found[Gate.HOLD] = f"it is {held_by(here.hold)}"
+        if self.broken:
+            found[WINDOW] = f"it is degraded: {self.broken}"
+        elif not self.by_data and due is None:
+            found[WINDOW] = "it is completed: it will never be due again"
+        elif self._unable:
+            found[WINDOW] = self._unable
+        return found
 
     @cached_property
     def _ahead(self) -> str:
@@ -442,8 +438,8 @@ class _Teller:
             answer=answer,
             before=self._before(around),
             after=None if self.calendar is None else self.calendar.next_after(around),
-            watch=self._watch(),
-            polls=tuple(self._polls()),
+            watch=self._watch,
+            polls=tuple(self._polls),
         )
         return replace(explanation, **rest)
 
@@ -460,15 +456,29 @@ class _Teller:
                 return None
             span *= 2
 
+    @cached_property
     def _watch(self) -> Watch | None:
-        watches = self.ledger.watches() if self.by_data else []
-        return next((watch for watch in watches if self.here.id in watch.schedule_ids), None)
+        return self.ledger.watch_of(self.here.id) if self.by_data else None
 
+    @cached_property
     def _polls(self) -> list[Poll]:
-        trigger = self.trigger
-        if not isinstance(trigger, DatastoreChange):
-            return []
-        return self.ledger.polls(trigger.datastore, trigger.path_on_datastore, FEW)
+        return [] if self._watch is None else self.ledger.polls(self._watch.id, FEW)
+
+    @cached_property
+    def _unable(self) -> str:
+        """Say why no file can make it fire now; empty where one can."""
+        if self._watch is None:
+            return "nothing is watched for it" if self.by_data else ""
+        found = standing(self._watch, self._polls)
+        if found.state == DEGRADED:
+            since = (
+                "" if found.failing_since is None else f" since {self._clock(found.failing_since)}"
+            )
+            return f"{place(self._watch.watched)} cannot be looked at{since}: {found.error}"
+        if self._watch.state is WatchState.BASELINING:
+            failed = f", and looks fail: {found.error}" if found.error else ""
+            return f"what is there already is not known before the first complete look{failed}"
+        return ""
 
     def _clock(self, instant: int) -> str:
         """Write an instant as the schedule's clock shows it."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from reconciler.errors import NotFound
 from reconciler.run import Kind, RunState
 from reconciler.schedule import Overlap
 from reconciler.trigger.admission import Others, admission, no_place
@@ -12,7 +14,7 @@ from reconciler.trigger.decide import Policy
 
 if TYPE_CHECKING:
     from reconciler.live import RegisteredSchedule
-    from reconciler.run import Run
+    from reconciler.run import Fire, Run
     from reconciler.schedule import Schedule
     from reconciler.workspace.ledger import Ledger
 
@@ -86,6 +88,18 @@ class Line:
             found[run.id] = _ROOM if waits is None else waits.reason
             if waits is None and not run.occurrence_key.startswith(Kind.MANUAL):
                 ahead = ahead or run.id
+        return found
+
+    def runs(self, fire: Fire) -> list[Run]:
+        """Give a fire's run, and those that ran it anew; nothing where they are not kept."""
+        found: list[Run] = []
+        run_id = fire.run_id
+        try:
+            while run_id is not None:
+                found.append(self.ledger.run(run_id))
+                run_id = str(uuid.uuid5(uuid.UUID(found[0].id), str(len(found) + 1)))
+        except NotFound:
+            pass
         return found
 
     def waits(self, run: Run) -> str:
