@@ -235,8 +235,8 @@ def enable_schedule(
 
     Raises:
         NotFound: no such schedule.
-        Refused: its manifest says Disabled, or is gone; or files are to be made up for that nobody
-            has looked at.
+        Refused: its manifest says Disabled, or is gone; or files are to be made up for, and which
+            changed is not known.
     """
     with registry.transaction() as tx:
         live = tx.live()
@@ -270,14 +270,35 @@ def _recover(
     """Enable a schedule as if it had been held instead: the runner decides what it makes up for."""
     trigger = schedule.trigger
     if isinstance(trigger, DatastoreChange):
-        text = f"schedule '{here.name}' has looked at no files while it was disabled"
-        raise Refused(f"{text}; enable it without --recover, or use a hold for a pause")
+        _recover_files(tx, here, schedule, trigger, replace(pause, catchup=catchup))
+        return
     now = tx.now()
     mark = now if here.processed_to is None else here.processed_to
     _update(tx, here, schedule, Status.ACTIVE)
     due = compile_trigger(trigger, here.created_at).next_after(mark)
     tx.arm(here.id, Clockwork(next_due=due, processed_to=mark, initial=here.initial))
     tx.hold(here.id, replace(pause, since=mark, until=now, catchup=catchup))
+
+
+def _recover_files(
+    tx: RegistryTransaction,
+    here: RegisteredSchedule,
+    schedule: Schedule,
+    trigger: DatastoreChange,
+    pause: Hold,
+) -> None:
+    """Put a schedule back where it stood in its watch's log when it was disabled."""
+    since = here.updated_at
+    _update(tx, here, schedule, Status.ACTIVE)
+    polls = tx.resume(here.id, trigger.watched, since)
+    if polls is None:
+        text = f"what changed while schedule '{here.name}' was disabled is not known any more"
+        raise Refused(f"{text}; enable it without --recover, then `reconciler refire` files")
+    if not polls and pause.catchup is Missed.LAST:
+        text = f"nobody looked at its files while schedule '{here.name}' was disabled"
+        raise Refused(f"{text}, so the newest is not known; use --recover all")
+    if polls:
+        tx.hold(here.id, replace(pause, since=since, until=tx.now()))
 
 
 def hold_schedule(  # noqa: PLR0913  (what a hold says, each by its name)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
+    from reconciler.data import Watched
     from reconciler.run import Fire
     from reconciler.schedule import Status
     from reconciler.workspace.records import (
@@ -202,6 +203,15 @@ class RegistryTransaction(LiveReader, Protocol):
 
     def arm(self, schedule_id: str, arming: Arming | None) -> None:
         """Set what wakes the schedule; None stops its timer (the mark stays) and its watching."""
+        ...
+
+    def resume(self, schedule_id: str, watched: Watched, since: int) -> int | None:
+        """Arm a schedule for data from where the watch's change log stood at the instant ``since``.
+
+        Gives the number of polls since, or None where nothing was done: what changed since is not
+        known, because the watch began anew or what it logged was deleted. Where nobody looked the
+        next poll finds all of it.
+        """
         ...
 
     def hold(self, schedule_id: str, hold: Hold | None) -> None:

@@ -22,6 +22,7 @@ from reconciler.workspace.records import (
 )
 from reconciler.workspace.sql import declared, history, queries, rows
 from reconciler.workspace.sql import lease as leases
+from reconciler.workspace.sql import watches as logs
 from reconciler.workspace.sql.connection import driver
 from reconciler.workspace.sql.reader import SqlLiveReader
 from reconciler.workspace.sql.statements import insert_missing
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy import BindParameter, Connection, Delete, Select, Update
+
+    from reconciler.data import Watched
 
     from reconciler.run import Fire
     from reconciler.workspace.records import (
@@ -89,6 +92,14 @@ _BEGIN_ANEW = f"""
 UPDATE watches SET {_ANEW}, {_SOON}, failures = 0 WHERE {_HERE} RETURNING id, change_seq
 """  # noqa: S608  (constants)
 _LOOK_SOON = f"UPDATE watches SET {_SOON} WHERE {_HERE} RETURNING id, change_seq"  # noqa: S608  (constants)
+# A watch that begins anew leaves a number out.
+_UNBROKEN = f"""
+SELECT id, (SELECT count(*) FROM polls WHERE watch_id = watches.id AND polled_at > :since)
+FROM watches
+WHERE {_HERE} AND state = '{WatchState.READY}' AND poll_seq = (
+    SELECT max(poll_seq) FROM polls WHERE watch_id = watches.id AND polled_at <= :since
+  ) + (SELECT count(*) FROM polls WHERE watch_id = watches.id AND polled_at > :since)
+"""  # noqa: S608  (constants)
 _CREATE = insert_missing(schedules)
 _WIND = insert(timers)
 _WATCH = insert(cursors)
@@ -299,6 +310,26 @@ class SqlRegistryTransaction(SqlLiveReader):
         self._connection.execute(stop, {"b_id": schedule_id})
         self._connection.execute(_STOP_WATCHING, {"b_id": schedule_id})
         self._wake(schedule_id, revision, arming, watch)
+
+    def resume(self, schedule_id: str, watched: Watched, since: int) -> int | None:
+        """Arm a schedule for data from where the watch's change log stood at the instant ``since``.
+
+        Gives the number of polls since, or None where nothing was done: what changed since is not
+        known, because the watch began anew or what it logged was deleted.
+
+        Raises:
+            NotFound: no such schedule.
+        """
+        here = {**rows.watched_values(watched), "now": self._now}
+        self._raw.execute(_LOOK_SOON, here)
+        found = self._raw.execute(_UNBROKEN, {**here, "since": since}).fetchone()
+        if found is None:
+            return None
+        watch_id, polls = found
+        self.arm(schedule_id, None)
+        cursor = logs.logged_before(self._raw, watch_id, since + 1)
+        self._wake(schedule_id, 0, Watching(watched=watched), (watch_id, cursor))
+        return int(polls)
 
     def hold(self, schedule_id: str, hold: Hold | None) -> None:
         """Set or lift the schedule's hold.
