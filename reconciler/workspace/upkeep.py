@@ -1,7 +1,7 @@
 """The port for whoever looks after a workspace: what there is, what may go, and a new beginning.
 
 All instants are microseconds since the epoch. What guards against deciding twice (timers' marks,
-cursors, the snapshots of watches) and the history of applies is never pruned.
+cursors, the snapshots of watches that a schedule is on) and the history of applies is never pruned.
 """
 
 from __future__ import annotations
@@ -157,8 +157,8 @@ class Upkeep(Protocol):
     def prune(self, cuts: Cuts, *, dry_run: bool = False) -> Generator[tuple[str, int]]:
         """Delete what is old; yields a kind and how many of it, after each small transaction.
 
-        Kinds: runs, attempts, fires, polls, changes, alerts, sessions. With ``dry_run`` nothing is
-        deleted.
+        Kinds: runs, attempts, fires, polls, changes, pages, watches, alerts, sessions. With
+        ``dry_run`` nothing is deleted.
         """
         ...
 

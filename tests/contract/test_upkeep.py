@@ -190,6 +190,38 @@ def test_the_last_poll_of_a_watch_stays(workspace, ledger, upkeep):
     assert pruned(upkeep) == {}
 
 
+def test_a_watch_that_nobody_is_on_goes_with_all_it_knows(workspace, ledger, upkeep):
+    ids = [on_data(workspace, name, name) for name in ("gone", "young", "used", "newest")]
+    for watch_id, then in enumerate((OLD, NOW, OLD, OLD), 1):
+        known = [rewrite(page(b"a"), page(b"b"))]
+        record_poll(workspace, poll(watch_id, 1, polled_at=then), (), known, baseline=True)
+        record_poll(workspace, poll(watch_id, 2, polled_at=then), [added(b"c")])
+    with ledger.transaction() as write:
+        write.move_cursors(dict.fromkeys(ids, 1))
+    with workspace.registry.transaction() as write:
+        for schedule_id in (*ids[:2], ids[3]):
+            write.arm(schedule_id, None)
+    expected = {"changes": 2, "polls": 5, "pages": 6, "watches": 1}
+    assert pruned(upkeep, dry_run=True) == expected
+    assert list(ledger.snapshot(1)) == [page(b"a"), page(b"b")]
+    assert pruned(upkeep) == expected
+    assert pruned(upkeep) == {}
+    assert [list(ledger.snapshot(watch_id)) for watch_id in (1, 2, 4)] == [[], [], []]
+    assert list(files(ledger, 3)) == [b"a", b"b"]
+    # What was decided about files bears the number of their watch: no number comes twice.
+    on_data(workspace, "later", "gone")
+    assert [watch.id for watch in ledger.watches()] == [3, 5]
+
+
+def test_the_files_of_a_run_go_with_it(runner, upkeep):
+    record(runner, (old("s-1", "r:1", run_id="r-1"), run("r-1", "s-1", "r:1", created_at=OLD)))
+    with runner.transaction() as write:
+        write.keep_files({"r-1": b"x"})
+    over(runner, "r-1")
+    assert pruned(upkeep) == {"runs": 1, "attempts": 1, "fires": 1}
+    assert runner.files("r-1") is None
+
+
 def test_alerts_and_sessions_go_but_not_those_that_somebody_may_look_for(workspaces, upkeep):
     with at(workspaces.clock, OLD):
         for _ in range(2):
@@ -336,6 +368,19 @@ def test_a_restored_watch_begins_with_a_new_baseline_and_no_file_counts_twice(
     assert "restored from a backup" in ledger.polls(watch.id)[0].note
     with ledger.transaction() as write:
         assert write.arrivals(9) == []
+
+
+def test_who_asked_for_the_files_that_are_there_asks_yet_after_a_restore(workspace, ledger, upkeep):
+    on_data(workspace)
+    record_poll(workspace, poll(1, 1), (), [rewrite(page(b"a"))], baseline=True)
+    asking = on_data(workspace, "asking", existing=True)
+    anew(upkeep)
+    assert ledger.watches()[0].existing
+    record_poll(workspace, poll(1, 3), (), [rewrite(page(b"b"))], baseline=True)
+    with ledger.transaction() as write:
+        (arrival,) = write.arrivals(9)
+        assert (arrival.schedule_id, arrival.existing) == (asking, 3)
+        assert [line.name for line in write.changes(1, arrival.cursor, 9)] == [b"b"]
 
 
 def test_a_ledger_is_not_made_usable_under_a_runner(runner, upkeep):

@@ -26,7 +26,7 @@ from reconciler.errors import (
     WorkspaceUnreachable,
 )
 from reconciler.workspace.address import shown
-from reconciler.workspace.sql.at_once import at_once, encoded
+from reconciler.workspace.sql.at_once import at_once, copied, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -86,13 +86,20 @@ class PostgresDriver:
         """Run a statement once."""
         if self._trace is not None:
             self._trace(statement)
-        return self.connection.execute(translated(statement), parameters)
+        # Bytes that come as text take four times as long.
+        return self.connection.execute(translated(statement), parameters, binary=True)
 
     def executemany(self, statement: str, parameters: Iterable[Any], /) -> Cursor:
         """Run a statement for each set of parameters: for all at once where that can be."""
+        if whole := copied(statement):
+            cursor = self.connection.cursor()
+            with cursor.copy(whole.encode()) as copy:
+                for row in parameters:
+                    copy.write_row(row)
+            return cursor
         rows = list(parameters)
-        if rows and (whole := at_once(statement)):
-            together, names = whole
+        if rows and (one := at_once(statement)):
+            together, names = one
             with suppress(TypeError):  # bytes are not for JSON
                 given = encoded(names, rows)
                 return self.execute(together, (given,))

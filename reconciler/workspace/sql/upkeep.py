@@ -60,8 +60,8 @@ SELECT schedule_id, due_at FROM (
   FROM fires WHERE schedule_id IN (SELECT value FROM json_each(:ids))) AS placed
 WHERE place = :keep
 """
-# The first poll of a watch that stays: it is young, the last one, or somebody has yet to pass what
-# it logged.
+# The first poll of a watch that stays: it is young, the last one of a watch that a schedule is on,
+# or somebody has yet to pass what it logged.
 _FIRST_POLL = """
 SELECT min(poll_seq) FROM (
   SELECT * FROM (SELECT poll_seq FROM polls WHERE watch_id = :watch AND polled_at >= :polls
@@ -71,7 +71,8 @@ SELECT min(poll_seq) FROM (
       SELECT coalesce(min(cursor), :last) FROM cursors WHERE watch_id = :watch)
     ORDER BY seq LIMIT 1) AS behind
   UNION ALL
-  SELECT poll_seq FROM watches WHERE id = :watch
+  SELECT poll_seq + CASE WHEN EXISTS (SELECT 1 FROM cursors WHERE watch_id = :watch)
+    THEN 0 ELSE 1 END FROM watches WHERE id = :watch
 ) AS stays
 """
 _POLLS = "FROM polls WHERE watch_id = :watch AND poll_seq < :first"
@@ -85,6 +86,19 @@ DELETE {_POLLS} AND poll_seq IN (SELECT poll_seq {_POLLS} ORDER BY poll_seq LIMI
 _DROP_CHANGES = f"""
 DELETE {_CHANGES} AND seq IN (SELECT seq {_CHANGES} ORDER BY seq LIMIT :batch)
 """
+# Whoever comes to a watch that no schedule is on begins with a new baseline, so what it knows is of
+# no use. Nothing may refer to it again by its number: the newest one gives the next one its own.
+_NOBODYS = "NOT EXISTS (SELECT 1 FROM cursors WHERE watch_id = :watch)"
+_NOBODYS_WATCHES = "SELECT id FROM watches WHERE id NOT IN (SELECT watch_id FROM cursors)"
+_CLAIM_WATCH = "SELECT id FROM watches WHERE id = :watch"
+_PAGES = f"FROM pages WHERE watch_id = :watch AND {_NOBODYS}"
+_DROP_PAGES = f"""
+DELETE {_PAGES} AND first IN (SELECT first {_PAGES} ORDER BY first LIMIT :batch)
+"""
+_WATCH = f"""
+FROM watches WHERE id = :watch AND {_NOBODYS} AND id < (SELECT max(id) FROM watches)
+  AND NOT EXISTS (SELECT 1 FROM polls WHERE watch_id = :watch AND polled_at >= :polls)
+"""  # noqa: S608  (a constant)
 _ALERTS = "FROM alerts WHERE at < :fires"
 _DROP_ALERTS = f"DELETE FROM alerts WHERE key IN (SELECT key {_ALERTS} LIMIT :batch)"  # noqa: S608  (constants)
 # The newest session gives the next one its number; whoever takes a run over looks for its session.
@@ -353,14 +367,29 @@ class SqlUpkeep:
         floors |= dict(self._read(_FLOORS, {"ids": json.dumps(sorted(new)), "keep": keep}))
 
     def _prune_watches(self, cuts: Cuts, *, dry_run: bool) -> Generator[tuple[str, int]]:
+        nobodys = {id_ for (id_,) in self._read(_NOBODYS_WATCHES, {})}
         for watch, last in self._read("SELECT id, change_seq FROM watches ORDER BY id", {}):
             asked = {"watch": watch, "polls": cuts.polls, "last": last}
-            first = self._read(_FIRST_POLL, asked)[0][0]
-            asked = {"watch": watch, "first": first}
+            asked["first"] = self._read(_FIRST_POLL, asked)[0][0]
             found = self._read(_FIRST_CHANGE, asked)
-            end = {"watch": watch, "end": found[0][0] if found else last + 1}
-            yield from self._drop("changes", _CHANGES, _DROP_CHANGES, end, dry_run=dry_run)
+            asked["end"] = found[0][0] if found else last + 1
+            yield from self._drop("changes", _CHANGES, _DROP_CHANGES, asked, dry_run=dry_run)
             yield from self._drop("polls", _POLLS, _DROP_POLLS, asked, dry_run=dry_run)
+            if watch in nobodys:
+                yield from self._drop("pages", _PAGES, _DROP_PAGES, asked, dry_run=dry_run)
+                yield "watches", self._drop_watch(asked, dry_run=dry_run)
+
+    def _drop_watch(self, asked: Mapping[str, Any], *, dry_run: bool) -> int:
+        if dry_run:
+            count: int = self._read(f"SELECT count(*) {_WATCH}", asked)[0][0]
+            return count
+        # No schedule can come to it meanwhile, and no poll end.
+        with self._database.registering() as connection:
+            raw = driver(connection)
+            claim = self._database.dialect.claiming(_CLAIM_WATCH, "watches")
+            if raw.execute(claim, asked).fetchone() is None:
+                return 0
+            return raw.execute(f"DELETE {_WATCH}", asked).rowcount
 
     def _drop(
         self, kind: str, which: str, statement: str, asked: Mapping[str, Any], *, dry_run: bool

@@ -3,7 +3,7 @@
 import pytest
 
 from reconciler.clock import FixedClock
-from reconciler.workspace.sql.at_once import at_once, encoded
+from reconciler.workspace.sql.at_once import at_once, copied, encoded
 from reconciler.workspace.sql.open import open_workspace
 from reconciler.workspace.sql.postgres import PostgresDriver, connect
 
@@ -42,6 +42,25 @@ def test_anything_else_is_not(statement):
     assert at_once(statement) is None
 
 
+def test_an_insert_of_rows_that_can_only_be_new_is_a_copy():
+    assert copied("INSERT INTO pools (name, slots) VALUES (?, ?)\n") == (
+        "COPY pools (name, slots) FROM STDIN"
+    )
+    assert copied(INSERT) is None
+    assert copied(UPDATE) is None
+
+
+def test_rows_are_copied_whatever_they_hold(driver):
+    statement = "INSERT INTO runs_copied (name, size, known, data) VALUES (?, ?, ?, ?)"
+    driver.execute(
+        "CREATE TEMPORARY TABLE runs_copied (name text, size int, known bool, data bytea)"
+    )
+    rows = [("a\tb\n\\N", 1, True, b"\0\\"), (None, None, False, b"\t\n")]
+    assert driver.executemany(statement, iter(rows)).rowcount == 2
+    driver.executemany(statement, [])
+    assert driver.execute("SELECT name, size, known, data FROM runs_copied").fetchall() == rows
+
+
 def test_what_is_null_is_left_out_and_bytes_are_refused():
     assert encoded(("a", "b"), [(1, None), ("ü", True)]) == '[{"a":1},{"a":"\\u00fc","b":true}]'
     with pytest.raises(TypeError):
@@ -68,8 +87,9 @@ def test_rows_come_and_change_as_one_by_one(driver):
     driver.executemany(INSERT, [])
 
 
-def test_bytes_come_one_by_one(driver):
-    statement = "INSERT INTO blobs (digest, data) VALUES (?, ?)"
+@pytest.mark.parametrize("rest", ["", " ON CONFLICT (digest) DO NOTHING"])
+def test_bytes_come_as_they_are_copied_and_one_by_one(driver, rest):
+    statement = f"INSERT INTO blobs (digest, data) VALUES (?, ?){rest}"
     driver.executemany(statement, [("1", b"\0\xff"), ("2", b"")])
     assert driver.execute("SELECT data FROM blobs ORDER BY digest").fetchall() == [
         (b"\0\xff",), (b"",),

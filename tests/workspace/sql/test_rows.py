@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
+from reconciler.data import Depth, Watched
 from reconciler.run import Attempt, AttemptState, Decision, Fire, Run, RunState
-from reconciler.workspace.records import FileFacts, LoggedChange, Poll, WatchState
+from reconciler.workspace.records import LoggedChange, Poll, Watch, WatchState
 from reconciler.workspace.sql import rows
 from reconciler.workspace.sql.postgres import PostgresDriver, connect
 from reconciler.workspace.sql.tables import metadata
@@ -72,9 +73,14 @@ POLLS = st.builds(
     poll_seq=INSTANT,
     polled_at=INSTANT,
     listed=SMALL,
-    changed=SMALL,
     state=st.sampled_from(WatchState),
     next_poll=INSTANT,
+    added=SMALL,
+    modified=SMALL,
+    deleted=SMALL,
+    waiting=SMALL,
+    took=INSTANT,
+    skipped=SMALL,
     note=TEXT,
     error=TEXT,
 )
@@ -83,14 +89,24 @@ CHANGES = st.builds(
     watch_id=SMALL,
     seq=INSTANT,
     poll_seq=INSTANT,
-    change=st.sampled_from(["added", "modified", "deleted"]),
-    file=st.builds(
-        FileFacts,
-        name=st.binary(max_size=12),
-        size=INSTANT,
-        mtime_ns=st.integers(),
-        inode=st.integers(0, 2**64 - 1),
+    change=st.sampled_from(["added", "modified", "deleted", "existing"]),
+    name=st.binary(max_size=12),
+    facts=st.binary(max_size=12),
+)
+WATCHES = st.builds(
+    Watch,
+    id=SMALL,
+    watched=st.builds(
+        Watched, datastore=TEXT, path=TEXT, depth=st.sampled_from(Depth), done_marker=TEXT
     ),
+    state=st.sampled_from(WatchState),
+    poll_seq=INSTANT,
+    change_seq=INSTANT,
+    next_poll=INSTANT,
+    failures=SMALL,
+    place=TEXT,
+    schedule_ids=st.just(("s",)),
+    existing=st.booleans(),
 )
 
 within_a_database = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -147,15 +163,26 @@ def test_an_attempt_is_read_back(through, attempt):
 @given(poll=POLLS)
 @within_a_database
 def test_a_poll_is_read_back(through, poll):
-    values = rows.poll_values(poll)
-    assert rows.poll(through("polls", tuple(values), tuple(values.values()))) == poll
+    assert rows.poll(through("polls", rows.POLL_FIELDS, rows.poll_values(poll))) == poll
 
 
 @given(change=CHANGES)
 @within_a_database
 def test_a_change_is_read_back(through, change):
-    names = [column.name for column in metadata.tables["changes"].columns]
-    assert rows.change(through("changes", names, rows.change_values(change))) == change
+    values = [getattr(change, name) for name in rows.CHANGE_FIELDS]
+    assert rows.change(through("changes", rows.CHANGE_FIELDS, values)) == change
+
+
+@given(watch=WATCHES)
+@within_a_database
+def test_a_watch_is_read_back(through, watch):
+    written = {
+        **{name: getattr(watch, name, None) for name in rows.WATCH_COLUMNS},
+        **rows.watched_values(watch.watched),
+        "state": watch.state.value,
+    }
+    found = through("watches", rows.WATCH_COLUMNS, tuple(written.values()))
+    assert rows.watch(found, ("s",), existing=watch.existing) == watch
 
 
 @given(reason=ANY_TEXT)

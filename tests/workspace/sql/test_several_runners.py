@@ -101,8 +101,8 @@ def test_a_schedule_that_is_being_edited_waits_for_the_edit(workspace, two):
 
 def test_each_arrival_is_claimed_by_one_session(workspace, two):
     ids = {on_data(workspace, name=f"s{number}") for number in range(2)}
-    record_poll(workspace, poll(1, 1), baseline=[])
-    record_poll(workspace, poll(1, 2), [added(1, 1, b"a")])
+    record_poll(workspace, poll(1, 1), baseline=True)
+    record_poll(workspace, poll(1, 2), [added(b"a")])
     one, other = two
     with one.transaction() as here, other.transaction() as there:
         mine = [arrival.schedule_id for arrival in here.arrivals(1)]
