@@ -78,9 +78,7 @@ class LocalDatastore:
         folder = self._folder(name_bytes(watched.directory))
         found: dict[bytes, bytes] = {}
         with _told(folder), _top(folder) as fd:
-            for inner, group in groupby(
-                sorted({*map(_within, names)}), lambda name: name.rpartition(b"/")[0]
-            ):
+            for inner, group in groupby(sorted({*map(_within, names)}), _above):
                 if inner and watched.depth is not Depth.TREE:
                     continue
                 files = list(group)
@@ -91,10 +89,10 @@ class LocalDatastore:
         return {name: facts for name, facts in found.items() if facts}
 
     def place(self, watched: Watched) -> str:
-        """Say on which mount the folder lies: where that is, and its type and source.
+        """Say on which mount the folder lies: where that is, and its type.
 
-        So it is another place when a mount is gone and the empty folder below it is seen instead,
-        but the same one after a new start of the machine, whatever numbers devices have then.
+        So it is another place when a mount is gone and the folder below it is seen instead, but
+        the same one after a new start of the machine, whatever numbers devices have then.
         """
         folder = self._folder(name_bytes(watched.directory))
         with _told(folder), _top(folder) as fd:
@@ -132,6 +130,10 @@ class LocalDatastore:
             text = f"{_shown(path)} leads out of the datastore through a symbolic link"
             raise DatastoreError(f"{text}; declare a datastore for {_shown(folder)}")
         return folder
+
+
+def _above(name: bytes) -> bytes:
+    return name.rpartition(b"/")[0]
 
 
 def _within(path: bytes) -> bytes:

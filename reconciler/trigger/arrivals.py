@@ -6,13 +6,21 @@ neither two changes in one second nor a store whose clock is wrong can hide a fi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from reconciler.data import FileChange
-from reconciler.trigger.snapshot import Both, Files, moved_only, pages, size_of, split
+from reconciler.trigger.snapshot import (
+    Both,
+    Files,
+    moved_only,
+    pages,
+    size_of,
+    split,
+    stretches,
+)
 
 if TYPE_CHECKING:
     from reconciler.data import DatastoreChange
@@ -63,22 +71,20 @@ class Look:
     unmarked: int
 
 
-def judge(  # noqa: PLR0913  (all that has a say)
+def judge(
     differing: Iterable[Differing],
     unsettled: Mapping[bytes, Unsettled],
     now: int,
     settle: int,
     *,
     complete: Callable[[bytes], bool] = lambda _: True,
-    remounted: bool = False,
 ) -> Look:
     """Find the changes that have settled and are complete.
 
     A new version counts once two looks, at least ``settle`` microseconds apart, saw it unchanged;
     with ``settle`` 0 it counts at once, and so does a deletion. A file that vanishes, or goes back
     to its known version, before it settled has not changed. ``complete`` tells whether a file has
-    the marker that it needs. Where the directory was ``remounted``, files that only moved are no
-    changes, and become known as they are.
+    the marker that it needs.
     """
     changes: list[Change] = []
     rewrites: list[Rewrite] = []
@@ -92,8 +98,6 @@ def judge(  # noqa: PLR0913  (all that has a say)
             if new is None:
                 assert old is not None, "a name that differs is on one side"  # noqa: S101  (Both)
                 changes.append(Change(name, FileChange.DELETED, old))
-                continue
-            if remounted and old is not None and moved_only(old, new):
                 continue
             seen = unsettled.get(name)
             # The clock may have gone back since.
@@ -126,6 +130,25 @@ def judge(  # noqa: PLR0913  (all that has a say)
         look_again=min((one.since + settle for one in waiting.values()), default=None),
         unmarked=unmarked,
     )
+
+
+def follow(known: Iterable[bytes], listing: Iterable[Files]) -> Iterator[Rewrite]:
+    """Bring a snapshot to where its directory was mounted anew.
+
+    Files that only moved become known as they are; everything else stays as it is known, and is
+    found to differ at the next look.
+    """
+    for one in stretches(known, listing):
+        if one.whole and one.listed == one.known:
+            continue
+        both = Both(one)
+        facts = [
+            new if moved_only(old, new := both.listed.get(name, old)) else old
+            for name, old in both.known.items()
+        ]
+        rewritten = tuple(pages(Files(list(both.known), facts)))
+        if not one.whole or rewritten != (one.known,):
+            yield Rewrite(one.replaces, rewritten)
 
 
 def ignored_because(

@@ -8,6 +8,19 @@ as a whole.
 The facts of a file are what tells two states of it apart, as text: ``<size> <version>``, where a
 version means whatever its store says (see ``told``). What follows an ``@`` belongs to the mount
 and not to the file. Names and facts hold no NUL.
+
+A local folder may be another one than before, under the same path. Whoever looks asks for its
+place before the listing and after it; where the two differ the listing is void. An empty place says
+nothing. Then:
+
+- It lies at another place, and nothing that was known is left there (``Comparison.vanished``): the
+  mount is gone, and what is seen is the folder below it, perhaps with files that somebody wrote
+  into that. Nothing is concluded, and the poll failed: "is it mounted?". Where files that were
+  known are left, or none was known, the new place is taken as it is.
+- Most files differ in nothing but what belongs to the mount (``Comparison.remounted``): it was
+  mounted anew, and its inodes have other numbers. The poll logs no change; the folder is listed
+  once more and the snapshot made to ``arrivals.follow``. The next look, at once, finds what else
+  has changed.
 """
 
 from __future__ import annotations
@@ -83,13 +96,15 @@ class Comparison:
 
     ``differing`` are the stretches that differ, in order; where there was too much of it (``more``)
     the rest is left to the next look. Of ``listed`` files ``stayed`` were there before, and
-    ``moved`` of those differ only in what belongs to the mount.
+    ``moved`` of those differ only in what belongs to the mount; ``gone`` were there and are not.
+    The numbers are of all files, also where there is more.
     """
 
     differing: tuple[Differing, ...]
     listed: int
     stayed: int
     moved: int
+    gone: int
     more: bool
 
     @property
@@ -97,33 +112,57 @@ class Comparison:
         """Whether the directory was mounted anew: most of at least two files only moved."""
         return self.stayed >= 2 and 2 * self.moved > self.stayed
 
+    @property
+    def vanished(self) -> bool:
+        """Whether files were known, and none of them is left."""
+        return self.gone > 0 and self.stayed == 0
+
 
 def compare(known: Iterable[bytes], listing: Iterable[Files]) -> Comparison:
     """Compare a listing with the pages that are known, both in order."""
     differing: list[Differing] = []
-    listed = stayed = moved = changes = size = 0
-    more = taken = False
-    for one in _stretches(known, _Cursor(iter(listing))):
+    listed = stayed = moved = gone = changes = size = 0
+    more, taken = False, True
+    for one in stretches(known, listing):
         listed += (count := _count(one.listed))
         if one.whole and one.listed == one.known:
             stayed += count
             continue
-        if one.replaces is not None or not one.known:
+        if one.replaces is not None:
             taken = not more
         both = Both(one)
         stayed += both.stayed
         moved += both.moved
+        gone += len(both.known) - both.stayed
         if taken and not more:
             differing.append(one)
             changes += len(both.names)
             size += len(one.known) + len(one.listed)
             more = changes >= MOST_CHANGES or size >= _MOST_BYTES
-        elif taken:
+        elif taken and one.known:
             # The rest of a page that was begun is kept as it is known.
             differing.append(replace(one, listed=one.known))
     return Comparison(
-        differing=tuple(differing), listed=listed, stayed=stayed, moved=moved, more=more
+        differing=tuple(differing), listed=listed, stayed=stayed, moved=moved, gone=gone, more=more
     )
+
+
+def stretches(known: Iterable[bytes], listing: Iterable[Files]) -> Iterator[Differing]:
+    """Put each known page beside what is listed in its stretch of names, alike or not.
+
+    Where that is very much it is cut, and the page with it.
+    """
+    cursor = _Cursor(iter(listing))
+    for page, end in _with_ends(known):
+        rest, first = page, first_of(page) if page else None
+        files, more = cursor.take(end)
+        whole = not more
+        while more:
+            part, rest = _cut(rest, files.names[-1])
+            yield Differing(first, part, join(files), whole=False)
+            first = None
+            files, more = cursor.take(end)
+        yield Differing(first, rest, join(files), whole=whole)
 
 
 def differing(known: Iterable[bytes], now: Mapping[bytes, bytes | None]) -> tuple[Differing, ...]:
@@ -256,23 +295,6 @@ def _with_ends(known: Iterable[bytes]) -> Iterator[tuple[bytes, bytes | None]]:
             yield page, first_of(following)
         page = following
     yield page, None
-
-
-def _stretches(known: Iterable[bytes], cursor: _Cursor) -> Iterator[Differing]:
-    """Put each known page beside what is listed in its stretch of names.
-
-    Where that is very much it is cut, and the page with it.
-    """
-    for page, end in _with_ends(known):
-        rest, first = page, first_of(page) if page else None
-        files, more = cursor.take(end)
-        whole = not more
-        while more:
-            part, rest = _cut(rest, files.names[-1])
-            yield Differing(first, part, join(files), whole=False)
-            first = None
-            files, more = cursor.take(end)
-        yield Differing(first, rest, join(files), whole=whole)
 
 
 def _cut(page: bytes, last: bytes) -> tuple[bytes, bytes]:
