@@ -194,9 +194,7 @@ def _outside(found: Evidence) -> Link | None:
         text = f"{path} is not the one file that is watched, {display(_bytes(watched.path))}"
         return Link("place", "other_file", text)
     if watched.depth is Depth.DIRECTORY and b"/" in name:
-        text = (
-            f"{path} lies in a directory below {place(watched)}; `recursive: true` would count it"
-        )
+        text = f"{path} lies in a directory below {place(watched)}; `recursive: true` counts those"
         return Link("place", "below", text)
     return None
 
@@ -217,9 +215,8 @@ def _watched(found: Evidence, standing: Standing, name: bytes) -> Iterator[Link]
 
 def _before_the_first_look(found: Evidence, standing: Standing) -> Link:
     told = found.trigger.initial is Initial.TRIGGER and standing.watch.existing
-    text = (
-        f"what lies there before the first complete look {'fires then' if told else 'never does'}"
-    )
+    fires = "fires then" if told else "never does"
+    text = f"what lies there before the first complete look {fires}"
     if standing.error:
         return Link("look", "failing", f"{text}, and {_failing(standing)}")
     return Link("look", "baselining", f"{text}, and that one is due {_next(standing, found)}")
@@ -278,9 +275,7 @@ def _logged(found: Evidence, seen: Seen) -> Iterator[Link]:
     if came.fate is Fate.FIRED:
         yield from _fired(found, seen)
     elif came.fate is Fate.IGNORED:
-        yield Link(
-            "filter", "ignored", came.why if came.for_others else f"{came.why} leaves it out"
-        )
+        yield Link("filter", "ignored", came.why) if came.for_others else _ignored(came.why)
     elif came.fate is not Fate.UNDECIDED:
         yield Link("decision", came.fate.value, came.why)
     elif found.here.status is Status.DISABLED:
@@ -330,12 +325,9 @@ def _never_logged(found: Evidence, standing: Standing, name: bytes) -> Link:
             )
             return Link("log", "pruned", text)
         text = "it was there when the watch began, and has not changed since"
-        rule = (
-            ""
-            if trigger.initial is Initial.TRIGGER
-            else "; that fires with `initial: trigger` alone"
-        )
-        return Link("log", "existing", f"{text}{rule}")
+        if trigger.initial is Initial.IGNORE:
+            text = f"{text}; only `initial: trigger` counts that"
+        return Link("log", "existing", text)
     if standing.error:
         return Link("look", "failing", f"no look has seen it, and {_failing(standing)}")
     if not found.present.error:
