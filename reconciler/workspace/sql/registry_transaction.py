@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from sqlalchemy import BindParameter, Connection, Delete, Select, Update
 
     from reconciler.data import Watched
-
     from reconciler.run import Fire
     from reconciler.workspace.records import (
         ApplyRecord,
