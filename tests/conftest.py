@@ -1,4 +1,4 @@
-"""What tests of several rooms share: one PostgreSQL server a session, begun when first asked for."""
+"""What tests of several rooms share: servers, each begun when it is first asked for."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import pytest
 
 from tests.postgres import EXPLICIT, Databases, Server
+from tests.servers.fixtures import azurite, fakegcs, seaweedfs  # noqa: F401  (pytest finds them)
 from tests.workspace.make import Postgres, Sqlite
 
 

@@ -136,7 +136,7 @@ class Rest:
             reply.close()
             return None
         _accept(reply)
-        return iter(lambda: reply.read(1 << 20), b"")
+        return _blocks(reply)
 
     def request(
         self,
@@ -149,22 +149,24 @@ class Rest:
         """Send a request about the container, or about an object in it."""
         place = urlsplit(self.place)
         path = f"{place.path}/{_quoted(key)}" if key else place.path or "/"
+        # Dots alone would be taken for steps up and down by whoever stands between.
+        wire = "/".join(part if part.strip(".") else "%2E" * len(part) for part in path.split("/"))
         sent = {"host": place.netloc, **(headers or {})}
         if body or method == "PUT":
             sent["content-length"] = str(len(body))
         asked = dict(query or {})
-        self.sign(method, path, asked, sent)
+        self.sign(method, wire if self.azure else path, asked, sent)
         line = "&".join(f"{name}={_quoted(value, '')}" for name, value in sorted(asked.items()))
         kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
         connection = kind(place.netloc, timeout=TIMEOUT)
-        # Dots would be taken for steps up and down by whoever stands between.
-        wire = "/".join(
-            part.replace(".", "%2E") if not part.strip(".") else part for part in path.split("/")
-        )
         try:
+            sent["connection"] = "close"  # the reply has the socket then, and closes it
             connection.request(method, f"{wire}?{line}" if line else wire, body or None, sent)
             return connection.getresponse()
-        except HTTPException as error:
+        except (HTTPException, OSError) as error:
+            connection.close()
+            if isinstance(error, OSError):
+                raise
             raise ConnectionError(type(error).__name__) from error
 
     def _list_s3(self, prefix: str, query: dict[str, str]) -> Iterator[list[Listed]]:
@@ -226,6 +228,12 @@ def _meta(key: str, reply: HTTPResponse) -> Listed:
         reply.getheader("etag", ""),
         _seconds(reply.getheader("last-modified", "")),
     )
+
+
+def _blocks(reply: HTTPResponse) -> Iterator[bytes]:
+    with reply:
+        while block := reply.read(1 << 20):
+            yield block
 
 
 def _accept(reply: HTTPResponse) -> None:
