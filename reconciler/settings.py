@@ -23,13 +23,14 @@ from reconciler.errors import (
 from reconciler.workspace.address import identity, is_postgres, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
     from contextlib import AbstractContextManager
 
     from reconciler.clock import Clock
     from reconciler.data import Datastore, Watched
     from reconciler.datastore.base import DatastoreReader
     from reconciler.executor.base import Executor
+    from reconciler.live import Owner
     from reconciler.runner.config import RunnerConfig
     from reconciler.runner.daemon import Daemon
     from reconciler.runner.metrics import Metrics
@@ -289,6 +290,12 @@ def open_datastore(ledger: Ledger, name: str, secrets: Secrets) -> DatastoreRead
         NotFound: it is not registered.
         DatastoreError: it cannot be opened, or a secret that it refers to is not to be had.
     """
+    return open_store(*_registered_store(ledger, name, secrets))
+
+
+def _registered_store(
+    ledger: Ledger, name: str, secrets: Secrets
+) -> tuple[Datastore, Mapping[str, str]]:
     import json  # noqa: PLC0415
 
     from reconciler.data import Datastore  # noqa: PLC0415
@@ -299,23 +306,27 @@ def open_datastore(ledger: Ledger, name: str, secrets: Secrets) -> DatastoreRead
         raise NotFound(f"datastore '{name}' is not registered")
     store = from_data(Datastore, json.loads(registered.spec))
     try:
-        known = secrets.of(store, registered.owner)
+        return store, secrets.of(store, registered.owner)
     except ExecutorError as error:
         raise DatastoreError(str(error)) from error
-    return open_store(store, known)
 
 
-def files_in(store: Datastore, watched: Watched, secrets: Secrets) -> Iterator[Files]:
-    """List the files that a declared datastore has where a trigger would look.
+def files_in(store: Datastore, watched: Watched, owner: Owner) -> Generator[Files]:
+    """List the files that a datastore, declared by ``owner``, has where a trigger would look.
+
+    What opens it is what the runner's configuration says, as far as this machine has one.
 
     Raises:
         DatastoreError: they cannot be seen from here.
     """
+    from reconciler.runner.secrets import Secrets  # noqa: PLC0415  (seldom needed)
+
     try:
-        known = secrets.of(store, None)
-    except ExecutorError as error:
+        config = read_runner_config(None) if store.secrets else None
+        known = Secrets(config.secrets).of(store, owner) if config else {}
+    except (ExecutorError, ManifestError, NotFound) as error:
         raise DatastoreError(str(error)) from error
-    return open_store(store, known).scan(watched)
+    yield from open_store(store, known).scan(watched)
 
 
 def open_executor(workspace: Workspace) -> Executor:
@@ -369,6 +380,7 @@ def open_runner(
     import socket  # noqa: PLC0415  (only here)
     from functools import partial  # noqa: PLC0415  (the same)
 
+    from reconciler.datastore.events import Waker  # noqa: PLC0415
     from reconciler.executor.local.identity import identity  # noqa: PLC0415
     from reconciler.runner.compose import Composer  # noqa: PLC0415
     from reconciler.runner.daemon import Daemon  # noqa: PLC0415
@@ -378,9 +390,15 @@ def open_runner(
     from reconciler.runner.workdir import Workdirs  # noqa: PLC0415
 
     secrets = Secrets(config.secrets)
+    opened: dict[str, tuple[object, DatastoreReader]] = {}
 
     def datastore(name: str) -> DatastoreReader:
-        return open_datastore(workspace.ledger, name, secrets)
+        """Open a datastore, or give the one that is open: its connections are worth keeping."""
+        asked = _registered_store(workspace.ledger, name, secrets)
+        known = opened.get(name)
+        if known is None or known[0] != asked:
+            known = opened[name] = (asked, open_store(*asked))
+        return known[1]
 
     workdirs = Workdirs(workspace.folder, workspace.registry.code)
     composer = Composer(workdirs, secrets, workspace.ledger, open_store)
@@ -395,6 +413,7 @@ def open_runner(
         node=f"{socket.gethostname()}:{attempts}#{identity(str(attempts))}",
         drain=config.drain // timedelta(microseconds=1),
         metrics=metrics or NOBODY,
+        events=Waker,
         janitor=None
         if upkeep is None
         else Janitor(partial(prune, upkeep, workspace.folder, config.retention)),

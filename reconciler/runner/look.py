@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import chain
 from tempfile import SpooledTemporaryFile
 from threading import Thread
@@ -16,8 +17,9 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from reconciler.clock import SECOND
-from reconciler.trigger.arrivals import Change, Rewrite, Unsettled, judge
-from reconciler.trigger.snapshot import Both, compare, differing, pages, split
+from reconciler.errors import DatastoreError
+from reconciler.trigger.arrivals import Change, Rewrite, Unsettled, follow, judge
+from reconciler.trigger.snapshot import Both, Files, compare, differing, join, pages, split
 from reconciler.workspace.records import Watch, WatchState
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from reconciler.data import Watched
     from reconciler.datastore.base import DatastoreReader
-    from reconciler.trigger.snapshot import Differing, Files
+    from reconciler.trigger.snapshot import Differing
     from reconciler.workspace.ledger import Ledger
 
 # A file in a folder may still be being written; an object appears whole.
@@ -42,7 +44,7 @@ class Asked:
 
     ``began`` is the instant at which it was asked; ``settles`` (in microseconds) are what schedules
     ask for, None for what is usual there. ``due`` tells a look that the ledger waits for from one
-    that an event asked for.
+    that an event asked for; ``remounted`` that in the look before most files only moved.
     """
 
     watch: Watch
@@ -51,6 +53,7 @@ class Asked:
     settles: frozenset[int | None]
     began: int
     due: bool = True
+    remounted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +61,9 @@ class Found:
     """What a look came to.
 
     ``whole`` tells whether all files were looked at, ``more`` whether more of them differ than one
-    look takes. ``unmarked`` are those that wait for their done-marker. ``settle`` and ``took`` are
-    microseconds.
+    look takes, and ``onward`` whether another one at once would get further. ``remounted`` tells
+    that most files only moved, ``unmarked`` are those that wait for their done-marker. ``settle``
+    and ``took`` are microseconds.
     """
 
     whole: bool
@@ -71,6 +75,8 @@ class Found:
     unsettled: Mapping[bytes, Unsettled] = field(default_factory=dict)
     unmarked: frozenset[bytes] = frozenset()
     more: bool = False
+    onward: bool = False
+    remounted: bool = False
     baseline: bool = False
     note: str = ""
     took: int = 0
@@ -121,40 +127,67 @@ class Looking:
         self._ended()
 
     def _look(self) -> Found:
-        watch = self.asked.watch
+        watch, names = self.asked.watch, self.asked.names
         reader = self._open(watch.watched.datastore)
         self._begun(reader)
         place = reader.place(watch.watched)
-        baseline = watch.state is WatchState.BASELINING
-        if baseline:
-            return self._baseline(reader, place)
+        if watch.state is WatchState.BASELINING:
+            found = self._baseline(reader, place)
         # Names say nothing of another place: whether they are gone there, or all of it is away.
-        if self.asked.names is None or place != watch.place:
-            return self._whole(reader, place)
-        return self._named(reader, place, self.asked.names)
+        elif names is None or place != watch.place:
+            found = self._whole(reader, place)
+        else:
+            found = self._named(reader, place, names)
+        if reader.place(watch.watched) != place:
+            raise DatastoreError("it was mounted anew during the look, which is made again")
+        return found
 
     def _baseline(self, reader: DatastoreReader, place: str) -> Found:
         kept = Spool()
         listed = 0
         for files in self._scan(reader):
             listed += len(files.names)
-            for page in pages(files):
-                kept.add(page)
+            kept.add(Rewrite(None, tuple(pages(files))))
         return Found(
             whole=True,
             listed=listed,
             place=place,
             settle=0,
-            rewrites=(Rewrite(None, (page,)) for page in kept),
+            rewrites=kept,
             baseline=True,
             note=f"baseline: {listed} files were there before",
         )
 
     def _whole(self, reader: DatastoreReader, place: str) -> Found:
-        asked = self.asked
-        found = compare(self._ledger.snapshot(asked.watch.id), self._scan(reader))
-        marked = self._marked(reader, found.differing, sure=not found.more)
+        asked, watch_id = self.asked, self.asked.watch.id
+        found = compare(self._ledger.snapshot(watch_id), self._scan(reader))
+        moved = asked.watch.place not in {"", place}
+        if moved and found.vanished:
+            raise DatastoreError(_away(asked.watch, place))
         settle = self._settle(reader)
+        note = f"now on {place}" if moved else ""
+        if found.remounted and not asked.remounted:
+            kept = Spool()
+            for rewrite in follow(self._ledger.snapshot(watch_id), self._scan(reader)):
+                kept.add(rewrite)
+            return Found(
+                whole=True,
+                listed=found.listed,
+                place=place,
+                settle=settle,
+                rewrites=kept,
+                unsettled=asked.unsettled,
+                onward=True,
+                remounted=True,
+                note=f"mounted anew: {found.moved} files differ only in their inode",
+            )
+        remounted = found.remounted
+        if remounted:
+            # Not a mount then, but a file system that does not keep its numbers.
+            note = "its inodes change from look to look: files are told apart without them"
+            known = map(_without_inodes, map(split, self._ledger.snapshot(watch_id)))
+            found = compare(map(join, known), map(_without_inodes, self._scan(reader)))
+        marked = self._marked(reader, found.differing, sure=not found.more)
         seen = judge(found.differing, asked.unsettled, asked.began, settle, complete=marked)
         return Found(
             whole=True,
@@ -166,6 +199,9 @@ class Looking:
             unsettled=seen.unsettled,
             unmarked=frozenset(marked.missed),
             more=found.more,
+            onward=found.more and bool(seen.changes),
+            remounted=remounted,
+            note=note,
         )
 
     def _named(self, reader: DatastoreReader, place: str, names: frozenset[bytes]) -> Found:
@@ -219,22 +255,43 @@ class Looking:
         return max((usual if one is None else one for one in self.asked.settles), default=usual)
 
 
+def _away(watch: Watch, place: str) -> str:
+    return (
+        f"none of the files that were known is left, and it is on {place} and no longer on "
+        f"{watch.place}: is it mounted? Mount it again; if it has moved for good, disable "
+        "its schedules and enable them again"
+    )
+
+
+def _without_inodes(files: Files) -> Files:
+    return Files(files.names, [facts.partition(b"@")[0] for facts in files.facts])
+
+
 class Spool:
-    """Pages on their way into the ledger; many of them lie in a temporary file."""
+    """Rewrites on their way into the ledger; many of them wait in a temporary file.
+
+    Each is written as the name it replaces, its pages and an empty text.
+    """
 
     def __init__(self) -> None:
         self._file = SpooledTemporaryFile(max_size=_SPOOLED)  # noqa: SIM115  (closed once it is read)
 
-    def add(self, page: bytes) -> None:
-        """Put a page at the end."""
-        self._file.write(len(page).to_bytes(_LENGTH) + page)
+    def add(self, rewrite: Rewrite) -> None:
+        """Put one at the end."""
+        for text in (rewrite.replaces or b"", *rewrite.pages, b""):
+            self._file.write(len(text).to_bytes(_LENGTH) + text)
 
-    def __iter__(self) -> Iterator[bytes]:
+    def __iter__(self) -> Iterator[Rewrite]:
         """Give them in order, once."""
         with self._file as file:
             file.seek(0)
             while length := file.read(_LENGTH):
-                yield file.read(int.from_bytes(length))
+                replaces = file.read(int.from_bytes(length))
+                yield Rewrite(replaces or None, tuple(iter(partial(_text, file), b"")))
+
+
+def _text(file: SpooledTemporaryFile[bytes]) -> bytes:
+    return file.read(int.from_bytes(file.read(_LENGTH)))
 
 
 class _Marked:

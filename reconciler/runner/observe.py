@@ -109,6 +109,7 @@ class _Sight:
     named: frozenset[bytes] = frozenset()
     missed: bool = False
     rested_at: int = 0
+    remounted: bool = False
     skipped: int = 0
 
     def settled(self, now: int) -> frozenset[bytes]:
@@ -230,6 +231,7 @@ class Observer:
             settles=sight.timing.settles,
             began=now,
             due=due,
+            remounted=sight.remounted,
         )
         sight.named, sight.missed = frozenset(), sight.missed and not whole
         listen = partial(self._listen, watch)
@@ -293,8 +295,10 @@ class Observer:
         unsettled, unmarked = _merged(sight, asked, found, now)
         again = min((one.since + found.settle for one in unsettled.values()), default=planned)
         whole_at = planned if found.whole else min(planned, sight.whole_at)
-        if found.more:
-            whole_at = now if found.changes else min(planned, again)
+        if found.onward:
+            whole_at = now
+        elif found.more:
+            whole_at = min(planned, again)
         next_poll = min(whole_at, again)
         skipped = (planned - _planned(watch.watched, asked.began, interval)) // interval
         kinds = Counter(change.kind for change in found.changes)
@@ -335,6 +339,7 @@ class Observer:
         sight.whole_at = whole_at
         if found.whole:
             sight.skipped, sight.rested_at = skipped, now + REST * found.took
+            sight.remounted = found.remounted
         self._tell(watch, poll)
 
     def _failed(self, sight: _Sight, error: BaseException, now: int) -> None:

@@ -1,11 +1,9 @@
 """Files that arrive: a real folder, a real listing, a clock the test moves."""
 
 import os
-import threading
 
 import pytest
 
-from reconciler.datastore.local import LocalDatastore
 from reconciler.reconcile import operate
 from reconciler.run import Decision, RunState
 from reconciler.schedule import Missed
@@ -72,9 +70,6 @@ def test_what_was_there_before_the_schedule_gives_none(place, landing):
     place.apply(a=SHOW, b=LANDING, c=on_arrival())
     place.poll()
     assert settle(place) == []
-    (watch,) = place.ledger.watches()
-    polls = place.ledger.polls(watch.datastore, watch.path)
-    assert polls[-1].note == "baseline: 1 files were there before"
 
 
 def test_a_file_in_a_subfolder_gives_none(place, landing):
@@ -180,22 +175,6 @@ def test_of_files_that_arrive_together_the_newest_replaces_the_others_where_that
     assert reasons == {"skipped: c.csv replaces it (overlap: cancel_running)"}
 
 
-def test_a_directory_that_cannot_be_listed_changes_nothing_and_leaves_a_row(place, landing, caplog):
-    (landing / "x.csv").write_text("data")
-    place.apply(a=SHOW, b=LANDING, c=on_arrival())
-    place.poll()
-    landing.rename(landing.parent / "away")
-    for _ in range(3):
-        place.forward(600)
-        place.poll()
-    polls = place.ledger.polls("landing", "in")
-    assert all(poll.error for poll in polls[:3])
-    assert len([r for r in caplog.records if r.levelname == "ERROR"]) == 1
-    (landing.parent / "away").rename(landing)
-    place.forward(600)
-    assert settle(place) == []
-
-
 def test_a_file_that_landed_while_no_runner_ran_is_found_by_the_next(place, landing):
     place.apply(a=SHOW, b=LANDING, c=on_arrival())
     place.poll()
@@ -228,60 +207,6 @@ def test_a_datastore_that_moves_begins_anew(place, landing):
     assert settle(place) == []
     (other / "z.csv").write_text("new")
     assert len(settle(place)) == 1
-
-
-class Hanging:
-    """A datastore like a network share: some of its folders hang until ``end`` is set."""
-
-    def __init__(self, store: LocalDatastore, end: threading.Event) -> None:
-        self.store, self.end = store, end
-
-    def list(self, path):
-        if path.startswith("hangs"):
-            assert self.end.wait(60)
-        return self.store.list(path)
-
-
-def test_listings_that_hang_neither_spin_the_loop_nor_stop_it_nor_other_polls(place, landing):
-    store, end = LocalDatastore(f"file://{landing.parent}"), threading.Event()
-    place.datastore = lambda _: Hanging(store, end)
-    place.restart()
-    hanging = {
-        f"h{n}": on_arrival(f"h{n}").replace(
-            "path_on_datastore: in", f"path_on_datastore: hangs{n}"
-        )
-        for n in range(6)
-    }
-    place.apply(a=SHOW, b=LANDING, c=on_arrival(), **hanging)
-    try:
-        for _ in range(1_000):
-            wake = place.step()
-            # Waiting is for the listings to end, not for an instant that has passed.
-            assert wake is None or wake > place.clock.now()
-            if len(place.ledger.due_watches(place.clock.now())) == len(hanging):
-                break
-            place.daemon.wait(0.1)
-        assert place.ledger.polls("landing", "in")
-        # A thread that is no daemon would keep the process from its end.
-        others = [t for t in threading.enumerate() if t is not threading.main_thread()]
-        assert others
-        assert all(thread.daemon for thread in others)
-    finally:
-        end.set()
-
-
-def test_a_shorter_interval_holds_from_the_edit_on(place, landing):
-    place.apply(
-        a=SHOW, b=LANDING, c=on_arrival().replace("polling_interval: 1", "polling_interval: 1440")
-    )
-    place.poll()
-    (landing / "x.csv").write_text("data")
-    place.forward(60)
-    place.apply(c=on_arrival())
-    place.poll()
-    place.forward(3)
-    place.poll()
-    assert len(place.finish()) == 1
 
 
 def test_a_hold_ends_by_itself_and_what_came_meanwhile_fires(place, landing):
@@ -412,19 +337,3 @@ def test_files_held_back_meet_the_overlap_policy(place, landing):
     place.finish()
     assert contents(place) == ["a", "b"]
     assert sorted(decision for decision, _, _ in told(place)) == [Decision.LAUNCH, Decision.QUEUE]
-
-
-@pytest.mark.parametrize("restarted", [False, True])
-def test_directories_are_looked_at_although_the_clock_was_in_the_future(place, landing, restarted):
-    place.apply(store=LANDING, pipe=SHOW, sched=on_arrival())
-    place.forward(366 * 86_400)
-    place.poll()
-    place.forward(-366 * 86_400)
-    if restarted:
-        place.restart()
-    (landing / "a").write_text("text")
-    place.poll()
-    place.forward(60)
-    place.poll()
-    (fire,) = place.fires("on-arrival")
-    assert fire.decision is Decision.LAUNCH
