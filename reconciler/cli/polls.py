@@ -188,7 +188,8 @@ def _came_to(look: Look) -> str:
     if look.fates is None or look.rules is None:
         return f"see --poll {look.poll.poll_seq}"
     said = counted({fate.value.replace("_", " "): n for fate, n in look.fates.items()}, ["fired"])
-    rules = "; ".join(f"{count} by {rule}" for rule, count in sorted(look.rules.items()))
+    many = len(look.rules) > 1
+    rules = "; ".join(f"{n} by {rule}" if many else rule for rule, n in sorted(look.rules.items()))
     return f"{said} ({rules})" if rules else said
 
 

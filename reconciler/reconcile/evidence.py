@@ -69,7 +69,8 @@ def gather(  # noqa: PLR0913, PLR0917  (what is asked about, and whom one can as
     found = replace(found, path=path, name=name)
     if path is None or name is None:
         return found
-    found = replace(found, present=present.of(name))
+    if _looked_at(watched, name):
+        found = replace(found, present=present.of(name))
     fires = _fires(ledger, here, trigger, path)
     if watch is None:
         return replace(found, fires=fires)
@@ -176,7 +177,7 @@ class _Present:
         try:
             self.facts = open_().look(watched, [*inside, *markers]) if inside else {}
         except ReconcilerError as error:
-            self._error = str(error)
+            self._error = f"cannot be asked from here: {error}"
 
     def of(self, name: bytes) -> Present:
         """Say how one file is there."""

@@ -42,8 +42,8 @@ class Seen:
 class Present:
     """What the store itself says now: ``facts`` None where the file is not there.
 
-    ``marked`` tells whether the marker that the file needs is there. With an ``error`` the store
-    cannot be looked at from here.
+    ``marked`` tells whether the marker that the file needs is there. With an ``error`` nothing is
+    known: it could not be asked, or was not.
     """
 
     facts: bytes | None = None
@@ -74,7 +74,7 @@ class Evidence:
     seen: tuple[Seen, ...] = ()
     fires: tuple[Fire, ...] = ()
     first: Poll | None = None
-    present: Present = Present(error="it was not asked")
+    present: Present = Present(error="not asked, for it lies outside what is watched")
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,7 +343,7 @@ def _store(found: Evidence) -> str:
     """Say how the store has the file now."""
     present, standing = found.present, found.standing
     if present.error:
-        return f"cannot be asked from here: {present.error}"
+        return present.error
     if present.facts is None:
         return "it is not there now"
     said = f"it is there now with {_size(present.facts)}"

@@ -306,7 +306,7 @@ def test_after_a_new_beginning_what_was_logged_before_stands():
         (evidence(present=Present(facts=b'1 "b" 2')),
          f"it is there now with 1 byte, not looked at since {LOOKED}; the next look is due {NEXT}"),
         (evidence(present=Present()), "it is not there now"),
-        (evidence(present=Present(error="no key")), "cannot be asked from here: no key"),
+        (evidence(present=Present(error="no key")), "no key"),
         (evidence(standing=None), "it is there now with 3 bytes"),
     ],
 )  # fmt: skip
