@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\) VALUES \([?, ]+\)(.*)", re.DOTALL)
+_INSERT = re.compile(r"INSERT INTO (\w+) \(([\w, ]+)\)\s+VALUES \([?, ]+\)(.*)", re.DOTALL)
 _UPDATE = re.compile(r"UPDATE (\w+) SET ([^()]+) WHERE (\w+) = \?")
 _MARKED = re.compile(r"(\w+) = \?")
 _encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -117,7 +117,6 @@ def _create_tables() -> None:
         sa.Column("name", sa.LargeBinary(), nullable=False),
         sa.Column("facts", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("watch_id", "seq", name="pk_changes"),
-        _of_watch("changes"),
         sqlite_with_rowid=False,
     )
     op.create_table(
