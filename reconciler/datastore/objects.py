@@ -13,7 +13,7 @@ from reconciler.datastore.ordered import ordered
 from reconciler.datastore.rest import Listed, NoKey, Rest
 from reconciler.datastore.telling import MALFORMED, refused_name, why
 from reconciler.errors import DatastoreError, FileChanged
-from reconciler.trigger.snapshot import Files
+from reconciler.trigger.snapshot import Files, size_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -42,9 +42,12 @@ _RETRIES = {
     "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=5)},
 }
 _TIMEOUTS = {"connect_timeout": "5s", "read_timeout": "20s"}
+# For one answer to end; what is read may be large, and only a standstill ends that.
+_LISTING, _READING = "30s", "24h"
 
 # The names that obstore has for ours, and what it takes for proof.
 _OBSTORE_NAMES = {"sas_token": "sas_key"}
+_AWS_PROOFS = ("access_key_id", "secret_access_key")
 _AZURE_PROOFS = {
     "account_key": "access_key",
     "sas_token": "sas_token",
@@ -72,7 +75,7 @@ class ObjectDatastore:
         self._prefix = "".join(f"{part}/" for part in unquote(place.path).split("/") if part)
         self._files: set[tuple[str, bytes]] = set()
         with self._telling():
-            self._objects = _opened(store, credentials, "30s")
+            self._objects = _opened(store, credentials, _LISTING)
 
     def scan(self, watched: Watched) -> Iterator[Files]:
         """List objects, as :class:`~reconciler.datastore.base.DatastoreReader` says."""
@@ -114,11 +117,10 @@ class ObjectDatastore:
         """Copy an object, if it is still in the state that ``facts`` tell."""
         text = _text(path)
         with self._telling():
-            chunks = None if text is None else self._get(self._prefix + text, facts)
-            if chunks is None:
-                raise FileChanged(f"{self.url(path)} is gone, or has been written anew since")
-            written = sum(into.write(chunk) for chunk in chunks)
-        if written != int(facts.partition(b" ")[0]):
+            written = None if text is None else self._copied(self._prefix + text, facts, into)
+        if written is None:
+            raise FileChanged(f"{self.url(path)} is gone, or has been written anew since")
+        if written != size_of(facts):
             raise DatastoreError(f"{self.url(path)} could not be read to its end; try again")
 
     def _key(self, path: str) -> str:
@@ -232,16 +234,20 @@ class ObjectDatastore:
         folder = answer.attributes.get("hdi_isfolder") == "true"
         return None if folder else _facts(answer.meta)
 
-    def _get(self, key: str, facts: bytes) -> Iterable[Any] | None:
+    def _copied(self, key: str, facts: bytes, into: BinaryIO) -> int | None:
+        """Copy an object and give its bytes' number; None where it is not in that state."""
         import obstore  # noqa: PLC0415  (the same)
 
         if not _sayable(key):
-            return self._rest(key).get(key, lambda it: _facts_of(it) == facts)
+            return self._rest(key).get(key, lambda it: _facts_of(it) == facts, into)
         try:
-            answer = obstore.get(_opened(self._store, self._credentials, "24h"), key)
+            answer = obstore.get(_opened(self._store, self._credentials, _READING), key)
         except FileNotFoundError:
             return None
-        return answer.stream(min_chunk_size=1 << 20) if _facts(answer.meta) == facts else None
+        # What is told and what is copied are of one answer, so they are of one state.
+        if _facts(answer.meta) != facts:
+            return None
+        return sum(into.write(block) for block in answer.stream(min_chunk_size=1 << 20))
 
     def _answers(self, folder: str) -> None:
         """See to it that the container is there: an answer about one object does not tell."""
@@ -270,13 +276,16 @@ class ObjectDatastore:
             text = f"{self._store.scheme}:// needs obstore: pip install 'reconciler[stores]'"
             raise DatastoreError(text) from None
         except Exception as error:  # noqa: BLE001  (obstore's have no root of their own)
-            raise DatastoreError(f"{self._store.url}: {why(error, self._store)}") from None
+            raise DatastoreError(
+                f"{self._store.url}: {why(error, self._store, self._credentials)}"
+            ) from None
 
 
 def _opened(store: Datastore, credentials: Mapping[str, str], timeout: str) -> ObjectStore:
     from obstore.store import AzureStore, GCSStore, S3Store  # noqa: PLC0415  (slow to import)
 
     told: dict[str, Any] = {_OBSTORE_NAMES.get(name, name): it for name, it in credentials.items()}
+    more: dict[str, Any] = {}
     if store.anonymous:
         told["skip_signature"] = True
     if store.endpoint is not None:
@@ -289,11 +298,20 @@ def _opened(store: Datastore, credentials: Mapping[str, str], timeout: str) -> O
         # What the environment holds besides does not count then.
         if proof := next((_AZURE_PROOFS[it] for it in credentials if it in _AZURE_PROOFS), None):
             told["credential_type"] = proof
+    if store.scheme == "s3" and credentials:
+        # The same: otherwise a token of the environment's would be sent with another's key.
+        token = told.pop("session_token", None)
+        proofs = {**{name: told.pop(name, "") for name in _AWS_PROOFS}, "token": token}
+        more["credential_provider"] = lambda: {**proofs, "expires_at": None}
     if store.region is not None:
         told["region"] = store.region
     kind: Any = {"az": AzureStore, "s3": S3Store, "gs": GCSStore}[store.scheme]
     opened: ObjectStore = kind(
-        urlsplit(store.url).netloc, config=told, client_options=client, retry_config=_RETRIES
+        urlsplit(store.url).netloc,
+        config=told,
+        client_options=client,
+        retry_config=_RETRIES,
+        **more,
     )
     return opened
 

@@ -14,6 +14,7 @@ import hmac
 import os
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -26,6 +27,7 @@ from reconciler.clock import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from typing import BinaryIO
 
     from reconciler.data import Datastore
 
@@ -129,15 +131,17 @@ class Rest:
             _accept(reply)
             return _meta(key, reply)
 
-    def get(self, key: str, wanted: Callable[[Listed], bool]) -> Iterator[bytes] | None:
-        """Read one object, if it is there and in the state that is ``wanted``."""
-        reply = self.request("GET", key)
-        if reply.status == 404 or (reply.status == 200 and not wanted(_meta(key, reply))):
-            reply.close()
-            return None
-        _accept(reply)
-        return _blocks(reply)
+    def get(self, key: str, wanted: Callable[[Listed], bool], into: BinaryIO) -> int | None:
+        """Copy one object and give its bytes' number, if it is in the state that is ``wanted``."""
+        with self.request("GET", key) as reply:
+            if reply.status == 404:
+                return None
+            _accept(reply)
+            if not wanted(_meta(key, reply)):
+                return None
+            return sum(into.write(block) for block in iter(lambda: reply.read(1 << 20), b""))
 
+    @contextmanager
     def request(
         self,
         method: str,
@@ -145,7 +149,7 @@ class Rest:
         query: Mapping[str, str] | None = None,
         body: bytes = b"",
         headers: Mapping[str, str] | None = None,
-    ) -> HTTPResponse:
+    ) -> Iterator[HTTPResponse]:
         """Send a request about the container, or about an object in it."""
         place = urlsplit(self.place)
         path = f"{place.path}/{_quoted(key)}" if key else place.path or "/"
@@ -160,14 +164,13 @@ class Rest:
         kind = HTTPSConnection if place.scheme == "https" else HTTPConnection
         connection = kind(place.netloc, timeout=TIMEOUT)
         try:
-            sent["connection"] = "close"  # the reply has the socket then, and closes it
             connection.request(method, f"{wire}?{line}" if line else wire, body or None, sent)
-            return connection.getresponse()
-        except (HTTPException, OSError) as error:
-            connection.close()
-            if isinstance(error, OSError):
-                raise
+            with connection.getresponse() as reply:
+                yield reply
+        except HTTPException as error:
             raise ConnectionError(type(error).__name__) from error
+        finally:
+            connection.close()
 
     def _list_s3(self, prefix: str, query: dict[str, str]) -> Iterator[list[Listed]]:
         token: str | None = ""
@@ -228,12 +231,6 @@ def _meta(key: str, reply: HTTPResponse) -> Listed:
         reply.getheader("etag", ""),
         _seconds(reply.getheader("last-modified", "")),
     )
-
-
-def _blocks(reply: HTTPResponse) -> Iterator[bytes]:
-    with reply:
-        while block := reply.read(1 << 20):
-            yield block
 
 
 def _accept(reply: HTTPResponse) -> None:

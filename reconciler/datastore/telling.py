@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from reconciler.datastore.rest import Refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from reconciler.data import Datastore
 
 MALFORMED = re.compile(r"[\x00-\x1f\x7f]")
@@ -22,7 +24,7 @@ _KIND = re.compile(r"HttpError \{\s*kind: (\w+)")
 # Where obstore asks for credentials, and what it says about those that make no sense.
 _ASKED = re.compile(r"latest/api/token|latest/meta-data|token request|computeMetadata|/metadata/")
 _SENSELESS = re.compile(
-    r"Invalid Access Key|Credential|Invalid\w*SAS|Missing\w*(Key|Secret)", re.IGNORECASE
+    r"Invalid Access Key|Credential|\bSAS key|Missing\w*(Key|Secret)", re.IGNORECASE
 )
 
 _RENEW = "the credentials are refused{}; renew the secrets that they refer to"
@@ -55,8 +57,8 @@ def refused_name(error: Exception) -> str | None:
     return found and found[1]
 
 
-def why(error: Exception, store: Datastore) -> str:
-    """Give the cause and the way out."""
+def why(error: Exception, store: Datastore, credentials: Iterable[str]) -> str:
+    """Give the cause and the way out; ``credentials`` are the names of those that were given."""
     text = str(error)
     if isinstance(error, Refusal):
         status, _, code = text.partition(" ")
@@ -83,6 +85,6 @@ def why(error: Exception, store: Datastore) -> str:
         where = store.endpoint or "its provider"
         return f"the store at {where} cannot be reached or breaks off; see to the network"
     if _SENSELESS.search(text):
-        names = ", ".join(store.credentials) or "what the environment says"
+        names = ", ".join(credentials) or "what the environment says"
         return f"the credentials make no sense; correct {names}"
     return f"the store cannot be read ({type(error).__name__}); correct what is said of it"
