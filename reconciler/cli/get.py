@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _LONG = 16 << 20
 
 
-@click.command("get", epilog="Example, in a step's command: [reconciler, get, --to, input.csv]")
+@click.command("get", epilog="Example: reconciler get --to input.csv")
 @click.option(
     "--file",
     "wanted",

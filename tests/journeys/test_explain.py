@@ -88,7 +88,7 @@ def test_a_runner_that_did_the_work_is_quoted_and_no_one_else(desk):
     assert "Attempts\n" in done.out
     assert "greet" in done.out
     assert "Last looks\n" in desk("explain", "arrivals").out
-    assert "Directory landing/: ready, look " in desk("explain", "arrivals").out
+    assert "\nlanding is ready; last look 2" in desk("explain", "arrivals").out
 
 
 def test_a_window_is_replayed_as_declared_as_applied_and_as_of_a_commit(desk):
