@@ -15,6 +15,7 @@ from tempfile import SpooledTemporaryFile
 from threading import Thread
 from time import monotonic
 from typing import TYPE_CHECKING
+from weakref import finalize
 
 from reconciler.clock import SECOND
 from reconciler.errors import DatastoreError
@@ -44,7 +45,7 @@ class Asked:
 
     ``began`` is the instant at which it was asked; ``settles`` (in microseconds) are what schedules
     ask for, None for what is usual there. ``due`` tells a look that the ledger waits for from one
-    that an event asked for; ``remounted`` that in the look before most files only moved.
+    that an event asked for; ``remounts`` counts the looks in a row in which most files only moved.
     """
 
     watch: Watch
@@ -53,7 +54,7 @@ class Asked:
     settles: frozenset[int | None]
     began: int
     due: bool = True
-    remounted: bool = False
+    remounts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +62,9 @@ class Found:
     """What a look came to.
 
     ``whole`` tells whether all files were looked at, ``more`` whether more of them differ than one
-    look takes, and ``onward`` whether another one at once would get further. ``remounted`` tells
-    that most files only moved, ``unmarked`` are those that wait for their done-marker. ``settle``
-    and ``took`` are microseconds.
+    look takes, and ``onward`` whether another one at once would get further. ``remounts`` is as in
+    :class:`Asked`, this look counted. ``unmarked`` are files that wait for their done-marker.
+    ``settle`` and ``took`` are microseconds.
     """
 
     whole: bool
@@ -76,7 +77,7 @@ class Found:
     unmarked: frozenset[bytes] = frozenset()
     more: bool = False
     onward: bool = False
-    remounted: bool = False
+    remounts: int = 0
     baseline: bool = False
     note: str = ""
     took: int = 0
@@ -161,12 +162,13 @@ class Looking:
     def _whole(self, reader: DatastoreReader, place: str) -> Found:
         asked, watch_id = self.asked, self.asked.watch.id
         found = compare(self._ledger.snapshot(watch_id), self._scan(reader))
-        moved = asked.watch.place not in {"", place}
+        before = asked.watch.place
+        moved = bool(before and place) and before != place
         if moved and found.vanished:
             raise DatastoreError(_away(asked.watch, place))
         settle = self._settle(reader)
         note = f"now on {place}" if moved else ""
-        if found.remounted and not asked.remounted:
+        if found.remounted and not asked.remounts:
             kept = Spool()
             for rewrite in follow(self._ledger.snapshot(watch_id), self._scan(reader)):
                 kept.add(rewrite)
@@ -178,12 +180,12 @@ class Looking:
                 rewrites=kept,
                 unsettled=asked.unsettled,
                 onward=True,
-                remounted=True,
+                remounts=1,
                 note=f"mounted anew: {found.moved} files differ only in their inode",
             )
-        remounted = found.remounted
-        if remounted:
-            # Not a mount then, but a file system that does not keep its numbers.
+        fickle = found.remounted or (asked.remounts > 1 and found.moved > 0)
+        if fickle:
+            # No mount then, but a file system that does not keep its numbers.
             note = "its inodes change from look to look: files are told apart without them"
             known = map(_without_inodes, map(split, self._ledger.snapshot(watch_id)))
             found = compare(map(join, known), map(_without_inodes, self._scan(reader)))
@@ -200,7 +202,7 @@ class Looking:
             unmarked=frozenset(marked.missed),
             more=found.more,
             onward=found.more and bool(seen.changes),
-            remounted=remounted,
+            remounts=asked.remounts + 1 if fickle else 0,
             note=note,
         )
 
@@ -275,6 +277,7 @@ class Spool:
 
     def __init__(self) -> None:
         self._file = SpooledTemporaryFile(max_size=_SPOOLED)  # noqa: SIM115  (closed once it is read)
+        finalize(self, self._file.close)  # what a look found may never be read
 
     def add(self, rewrite: Rewrite) -> None:
         """Put one at the end."""

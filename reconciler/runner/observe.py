@@ -109,7 +109,7 @@ class _Sight:
     named: frozenset[bytes] = frozenset()
     missed: bool = False
     rested_at: int = 0
-    remounted: bool = False
+    remounts: int = 0
     skipped: int = 0
 
     def settled(self, now: int) -> frozenset[bytes]:
@@ -231,7 +231,7 @@ class Observer:
             settles=sight.timing.settles,
             began=now,
             due=due,
-            remounted=sight.remounted,
+            remounts=sight.remounts,
         )
         sight.named, sight.missed = frozenset(), sight.missed and not whole
         listen = partial(self._listen, watch)
@@ -339,7 +339,7 @@ class Observer:
         sight.whole_at = whole_at
         if found.whole:
             sight.skipped, sight.rested_at = skipped, now + REST * found.took
-            sight.remounted = found.remounted
+            sight.remounts = found.remounts
         self._tell(watch, poll)
 
     def _failed(self, sight: _Sight, error: BaseException, now: int) -> None:
