@@ -47,6 +47,11 @@ _LISTING, _READING = "30s", "24h"
 
 # The names that obstore has for ours, and what it takes for proof.
 _OBSTORE_NAMES = {"sas_token": "sas_key"}
+_ENDPOINTS = {
+    "az": ("endpoint",),
+    "s3": ("endpoint", "aws_endpoint_url_s3"),
+    "gs": ("base_url",),
+}
 _AWS_PROOFS = ("access_key_id", "secret_access_key")
 _AZURE_PROOFS = {
     "account_key": "access_key",
@@ -131,10 +136,11 @@ class ObjectDatastore:
             name = None
             try:
                 for page in self._tree(prefix) if deep else self._children(prefix):
-                    # A control character that XML has no way to write comes as this one.
+                    # A control character that XML has no way to write may come as this one.
                     name = next((it["path"] for it in page if "\ufffd" in it["path"]), None)
-                    if name is not None:
+                    if name is not None and self._at_hand() is not None:
                         break
+                    name = None
                     yield self._files_of(prefix, page)
             except Exception as error:
                 name = refused_name(error)
@@ -256,11 +262,17 @@ class ObjectDatastore:
         next(iter(obstore.list(self._objects, f"{folder}{_LAST}", chunk_size=1)), None)
 
     def _rest(self, key: str) -> Rest:
+        rest = self._at_hand()
+        if rest is None:
+            text = "has a name that can be told only with a key; rename it, or give the datastore"
+            raise DatastoreError(f"{self._shown(key)} {text} credentials")
+        return rest
+
+    def _at_hand(self) -> Rest | None:
         try:
             return Rest.open(self._store, self._credentials)
         except NoKey:
-            text = "has a name that can be told only with a key; rename it, or give the datastore"
-            raise DatastoreError(f"{self._shown(key)} {text} credentials") from None
+            return None
 
     def _shown(self, key: str) -> str:
         return f"object {key!r} of {self._store.scheme}://{self._container}"
@@ -289,7 +301,9 @@ def _opened(store: Datastore, credentials: Mapping[str, str], timeout: str) -> O
     if store.anonymous:
         told["skip_signature"] = True
     if store.endpoint is not None:
-        told["base_url" if store.scheme == "gs" else "endpoint"] = store.endpoint.rstrip("/")
+        # S3's second name would otherwise be the environment's, and count for more.
+        for name in _ENDPOINTS[store.scheme]:
+            told[name] = store.endpoint.rstrip("/")
     client: dict[str, Any] = {**_TIMEOUTS, "timeout": timeout}
     if (store.endpoint or "").startswith("http://"):
         client["allow_http"] = True
