@@ -36,6 +36,7 @@ from tests.workspace.make import (
     rewrite,
     run,
     tree,
+    watched,
 )
 
 OLD = NOW - 100 * DAY
@@ -201,16 +202,35 @@ def test_a_watch_that_nobody_is_on_goes_with_all_it_knows(workspace, ledger, upk
     with workspace.registry.transaction() as write:
         for schedule_id in (*ids[:2], ids[3]):
             write.arm(schedule_id, None)
-    expected = {"changes": 2, "polls": 5, "pages": 6, "watches": 1}
+    expected = {"changes": 2, "polls": 5, "pages": 4, "watches": 1}
     assert pruned(upkeep, dry_run=True) == expected
     assert list(ledger.snapshot(1)) == [page(b"a"), page(b"b")]
     assert pruned(upkeep) == expected
     assert pruned(upkeep) == {}
-    assert [list(ledger.snapshot(watch_id)) for watch_id in (1, 2, 4)] == [[], [], []]
-    assert list(files(ledger, 3)) == [b"a", b"b"]
+    left = [list(files(ledger, watch_id)) for watch_id in (1, 2, 3, 4)]
+    assert left == [[], [b"a", b"b"], [b"a", b"b"], []]
     # What was decided about files bears the number of their watch: no number comes twice.
     on_data(workspace, "later", "gone")
     assert [watch.id for watch in ledger.watches()] == [3, 5]
+
+
+def test_who_comes_back_to_a_watch_while_it_is_pruned_finds_all_or_nothing(
+    workspace, ledger, upkeep
+):
+    (gone,) = [on_data(workspace, name, name) for name in ("gone", "newest")][:1]
+    record_poll(workspace, poll(1, 1, polled_at=OLD), (), [rewrite(page(b"a"))], baseline=True)
+    for number in range(2, 300):
+        record_poll(workspace, poll(1, number, polled_at=OLD + number), [added(b"b")])
+    with workspace.registry.transaction() as write:
+        write.arm(gone, None)
+    steps = upkeep.prune(ALL)
+    assert next(step for step in steps if step[0] == "polls") == ("polls", 250)
+    with workspace.registry.transaction() as write:
+        assert write.resume(gone, watched("gone"), OLD) is None
+        assert write.resume(gone, watched("gone"), OLD + 290) == 9
+    assert not [step for step in steps if step[0] in {"changes", "pages", "watches"} and step[1]]
+    assert list(files(ledger)) == [b"a"]
+    assert ledger.arrival(gone).cursor == 289
 
 
 def test_the_files_of_a_run_go_with_it(runner, upkeep):
@@ -361,7 +381,7 @@ def test_a_restored_watch_begins_with_a_new_baseline_and_no_file_counts_twice(
     (watch,) = ledger.watches()
     assert (watch.state, watch.poll_seq, watch.next_poll) == (
         WatchState.BASELINING,
-        3,
+        4,
         NOW + DAY,
     )
     assert (list(ledger.snapshot(watch.id)), watch.place) == ([], "")
@@ -376,11 +396,24 @@ def test_who_asked_for_the_files_that_are_there_asks_yet_after_a_restore(workspa
     asking = on_data(workspace, "asking", existing=True)
     anew(upkeep)
     assert ledger.watches()[0].existing
-    record_poll(workspace, poll(1, 3), (), [rewrite(page(b"b"))], baseline=True)
+    record_poll(workspace, poll(1, 4), (), [rewrite(page(b"b"))], baseline=True)
     with ledger.transaction() as write:
         (arrival,) = write.arrivals(9)
-        assert (arrival.schedule_id, arrival.existing) == (asking, 3)
+        assert (arrival.schedule_id, arrival.existing) == (asking, 4)
         assert [line.name for line in write.changes(1, arrival.cursor, 9)] == [b"b"]
+
+
+def test_nobody_comes_back_to_where_a_watch_stood_before_a_restore(workspace, ledger, upkeep):
+    gone = on_data(workspace)
+    on_data(workspace, "stays")
+    record_poll(workspace, poll(1, 1), baseline=True)
+    with workspace.registry.transaction() as write:
+        write.arm(gone, None)
+    anew(upkeep)
+    again = poll(1, 4, polled_at=NOW + 2 * DAY)
+    assert record_poll(workspace, again, (), [rewrite(page(b"a"))], baseline=True)
+    with workspace.registry.transaction() as write:
+        assert write.resume(gone, watched(), NOW) is None
 
 
 def test_a_ledger_is_not_made_usable_under_a_runner(runner, upkeep):

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 from reconciler.workspace.sql.connection import driver
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from sqlalchemy import Connection
 
     from reconciler.workspace.sql.connection import Database
     from reconciler.workspace.upkeep import Cuts
@@ -69,25 +72,32 @@ _POLLS = "FROM polls WHERE watch_id = :watch AND poll_seq < :first"
 _FIRST_CHANGE = """
 SELECT seq FROM changes WHERE watch_id = :watch AND poll_seq >= :first ORDER BY seq LIMIT 1
 """
-_CHANGES = "FROM changes WHERE watch_id = :watch AND seq < :end"
+# Nothing goes where a schedule has come back meanwhile to where it stood.
+_CHANGES = """
+FROM changes WHERE watch_id = :watch AND seq < :end
+AND NOT EXISTS (SELECT 1 FROM cursors WHERE watch_id = :watch AND cursor < :end - 1)
+"""
 _DROP_POLLS = f"""
 DELETE {_POLLS} AND poll_seq IN (SELECT poll_seq {_POLLS} ORDER BY poll_seq LIMIT :batch)
 """
 _DROP_CHANGES = f"""
 DELETE {_CHANGES} AND seq IN (SELECT seq {_CHANGES} ORDER BY seq LIMIT :batch)
 """
-# Whoever comes to a watch that no schedule is on begins with a new baseline, so what it knows is of
-# no use. Nothing may refer to it again by its number: the newest one gives the next one its own.
+# A schedule may come back to a watch that none is on as long as its polls tell what it was. After
+# that a new one begins with a new baseline, and what was known is of no use. No number comes twice,
+# for decisions bear it: the newest watch gives the next one its own.
 _NOBODYS = "NOT EXISTS (SELECT 1 FROM cursors WHERE watch_id = :watch)"
 _NOBODYS_WATCHES = "SELECT id FROM watches WHERE id NOT IN (SELECT watch_id FROM cursors)"
 _CLAIM_WATCH = "SELECT id FROM watches WHERE id = :watch"
-_PAGES = f"FROM pages WHERE watch_id = :watch AND {_NOBODYS}"
+_FORGOTTEN = f"""
+{_NOBODYS} AND NOT EXISTS (SELECT 1 FROM polls WHERE watch_id = :watch AND polled_at >= :polls)
+"""  # noqa: S608  (a constant)
+_PAGES = f"FROM pages WHERE watch_id = :watch AND {_FORGOTTEN}"
 _DROP_PAGES = f"""
 DELETE {_PAGES} AND first IN (SELECT first {_PAGES} ORDER BY first LIMIT :batch)
 """
 _WATCH = f"""
-FROM watches WHERE id = :watch AND {_NOBODYS} AND id < (SELECT max(id) FROM watches)
-  AND NOT EXISTS (SELECT 1 FROM polls WHERE watch_id = :watch AND polled_at >= :polls)
+FROM watches WHERE id = :watch AND id < (SELECT max(id) FROM watches) AND {_FORGOTTEN}
 """  # noqa: S608  (a constant)
 _ALERTS = "FROM alerts WHERE at < :fires"
 _DROP_ALERTS = f"DELETE FROM alerts WHERE key IN (SELECT key {_ALERTS} LIMIT :batch)"  # noqa: S608  (constants)
@@ -174,17 +184,23 @@ class SqlPruning:
             asked["first"] = self._read(_FIRST_POLL, asked)[0][0]
             found = self._read(_FIRST_CHANGE, asked)
             asked["end"] = found[0][0] if found else last + 1
-            yield from self._drop("changes", _CHANGES, _DROP_CHANGES, asked, dry_run=dry_run)
-            yield from self._drop("polls", _POLLS, _DROP_POLLS, asked, dry_run=dry_run)
-            if watch in nobodys:
-                yield from self._drop("pages", _PAGES, _DROP_PAGES, asked, dry_run=dry_run)
-                yield "watches", self._drop_watch(asked, dry_run=dry_run)
+            # Without its polls nobody comes back to a watch, and needs its changes.
+            parts = [("polls", _POLLS, _DROP_POLLS), ("changes", _CHANGES, _DROP_CHANGES)]
+            if watch not in nobodys:
+                for kind, which, statement in parts:
+                    yield from self._drop(kind, which, statement, asked, dry_run=dry_run)
+                continue
+            # No schedule can come to it within one of these transactions.
+            begin = self._database.registering
+            for kind, which, statement in (*parts, ("pages", _PAGES, _DROP_PAGES)):
+                yield from self._drop(kind, which, statement, asked, begin, dry_run=dry_run)
+            yield "watches", self._drop_watch(asked, dry_run=dry_run)
 
     def _drop_watch(self, asked: Mapping[str, Any], *, dry_run: bool) -> int:
         if dry_run:
             count: int = self._read(f"SELECT count(*) {_WATCH}", asked)[0][0]
             return count
-        # No schedule can come to it meanwhile, and no poll end.
+        # No poll can end meanwhile, either.
         with self._database.registering() as connection:
             raw = driver(connection)
             claim = self._database.dialect.claiming(_CLAIM_WATCH, "watches")
@@ -192,15 +208,22 @@ class SqlPruning:
                 return 0
             return raw.execute(f"DELETE {_WATCH}", asked).rowcount
 
-    def _drop(
-        self, kind: str, which: str, statement: str, asked: Mapping[str, Any], *, dry_run: bool
+    def _drop(  # noqa: PLR0913  (what, and how)
+        self,
+        kind: str,
+        which: str,
+        statement: str,
+        asked: Mapping[str, Any],
+        begin: Callable[[], AbstractContextManager[Connection]] | None = None,
+        *,
+        dry_run: bool,
     ) -> Generator[tuple[str, int]]:
         if dry_run:
             yield kind, self._read(f"SELECT count(*) {which}", asked)[0][0]
             return
         gone = _BATCH
         while gone == _BATCH:
-            with self._database.writing() as connection:
+            with (begin or self._database.writing)() as connection:
                 gone = driver(connection).execute(statement, {**asked, "batch": _BATCH}).rowcount
             yield kind, gone
 

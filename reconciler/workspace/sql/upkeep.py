@@ -90,8 +90,9 @@ _END_SESSIONS = "UPDATE sessions SET ended_at = :at WHERE ended_at IS NULL"
 _TO_THE_END = """
 UPDATE cursors SET cursor = (SELECT change_seq FROM watches WHERE watches.id = watch_id)
 """
+# The number that is left out tells that what changed meanwhile is not known.
 _REBASELINE = f"""
-UPDATE watches SET state = '{WatchState.BASELINING}', poll_seq = poll_seq + 1, next_poll = :at,
+UPDATE watches SET state = '{WatchState.BASELINING}', poll_seq = poll_seq + 2, next_poll = :at,
   failures = 0, place = '', fence = NULL
 """  # noqa: S608  (a constant)
 _NOTE = f"""
