@@ -317,7 +317,8 @@ class Observer:
             skipped=sight.skipped if found.whole else 0,
             note=found.note,
         )
-        idle = not (asked.due or found.changes or found.rewrites or next_poll < watch.next_poll)
+        news = found.changes or found.baseline or found.onward or unmarked - sight.unmarked
+        idle = not (asked.due or news or next_poll < watch.next_poll)
         if not idle:
             with self._ledger.transaction() as tx:
                 if not tx.record_poll(
@@ -338,8 +339,9 @@ class Observer:
         sight.unsettled, sight.unmarked, sight.settle = unsettled, unmarked, found.settle
         sight.whole_at = whole_at
         if found.whole:
-            sight.skipped, sight.rested_at = skipped, now + REST * found.took
-            sight.remounts = found.remounts
+            sight.skipped, sight.remounts = skipped, found.remounts
+            if not asked.due:
+                sight.rested_at = now + REST * found.took
         self._tell(watch, poll)
 
     def _failed(self, sight: _Sight, error: BaseException, now: int) -> None:
