@@ -20,8 +20,8 @@ from reconciler.cli.who import actor
 from reconciler.errors import PlanFileError, ReconcilerError, StalePlan
 from reconciler.plan.change import Action
 from reconciler.plan.codec import approval_digest, plan_data
-from reconciler.plan.saved import read_plan
 from reconciler.plan.compare import difference
+from reconciler.plan.saved import read_plan
 from reconciler.reconcile.apply import How, apply_plan, refuse
 from reconciler.reconcile.looks import DEGRADED_AFTER, place, standing
 from reconciler.reconcile.record import outdated

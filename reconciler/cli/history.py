@@ -13,7 +13,7 @@ from reconciler.cli.say import clean, document, table, utc
 from reconciler.cli.scope import Scope, report, scoped
 from reconciler.clock import iso
 from reconciler.errors import PlanFileError
-from reconciler.plan.codec import read_plan
+from reconciler.plan.saved import read_plan
 from reconciler.workspace.records import Outcome
 
 if TYPE_CHECKING:

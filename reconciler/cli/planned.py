@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,8 @@ def make_plan(scope: Scope, source: Source, asked: Asked) -> Planned:
     reader = address.reader()
     reading = read(source, project, target, reader, adopt=asked.adopt, full=asked.full)
     as_of = reader.now() if asked.now is None else asked.now
-    return Planned(plan(reading, address.shown, as_of, settings.names_in), reading, address)
+    look = partial(settings.files_in, owner=reading.desired.owner)
+    return Planned(plan(reading, address.shown, as_of, look), reading, address)
 
 
 def tell(planned: Planned, chosen: dict[str, str]) -> None:

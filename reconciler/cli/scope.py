@@ -14,7 +14,7 @@ from reconciler.errors import NotFound, SourceError
 from reconciler.workspace.address import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from reconciler.manifest.project import Project
     from reconciler.reconcile.read import Reading
@@ -118,7 +118,7 @@ class Scope:
         return settings.open_workspace(address.url, address.base, read_only=True)
 
 
-def check(scope: Scope) -> Reading:
+def check(scope: Scope) -> Iterator[Reading]:
     """Read and check the project for the chosen target, or for all of them; writes nothing.
 
     Raises:
@@ -137,8 +137,7 @@ def check(scope: Scope) -> Reading:
     for name in names:
         url = scope.workspace or project.targets[name].workspace
         base = "." if scope.workspace else source.folder
-        reading = read(source, project, name, settings.open_reader(url, base))
-    return reading
+        yield read(source, project, name, settings.open_reader(url, base))
 
 
 def scoped(function: Callable[..., R]) -> Callable[..., R]:

@@ -54,7 +54,8 @@ class Limits:
         examples=(500,),
     )
     fires_on_apply: int = field(
-        "How many schedules may run at once because they are created without a start_time.",
+        "How many runs may start at once: of schedules that are created without a start_time, and "
+        "for files that are there under initial: trigger.",
         default=50,
         minimum=0,
         maximum=1_000_000,

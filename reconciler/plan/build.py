@@ -38,6 +38,7 @@ from reconciler.plan.likeness import suggest
 from reconciler.plan.sides import Sides
 from reconciler.plan.spec import spec_text, spec_value
 from reconciler.plan.timing import with_impact
+from reconciler.plan.warn import warnings
 from reconciler.schedule import Schedule, Status
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from reconciler.plan.bind import Binding
     from reconciler.plan.desired import Desired
 
+# What makes a datastore another place, as Datastore.place has it.
+_PLACE = frozenset({"url", "account", "endpoint"})
 _ELSEWHERE = "whoever watches it begins anew: what is there already does not fire"
 
 
@@ -92,7 +95,11 @@ def build_plan(  # noqa: PLR0913  (the two sides, and the circumstances by keywo
         dirty=dirty,
     )
     blocking = {*builder.guards, *further, *guards(plan, desired, live)}
-    return replace(plan, guards=tuple(sorted(blocking, key=lambda g: (g.id, g.message))))
+    return replace(
+        plan,
+        guards=tuple(sorted(blocking, key=lambda g: (g.id, g.message))),
+        warnings=warnings(desired, live, frozenset(change.address for change in changes)),
+    )
 
 
 class _Builder(Sides):
@@ -146,7 +153,7 @@ class _Builder(Sides):
             revision=here.revision,
             fingerprint=store_print(here),
             before=here.spec,
-            notes=(_ELSEWHERE,) if any(field.path == "url" for field in fields) else (),
+            notes=(_ELSEWHERE,) if any(field.path in _PLACE for field in fields) else (),
         )
         return change if here.owner == self.owner else self.adopt(change, here.owner)
 

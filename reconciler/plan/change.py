@@ -10,7 +10,9 @@ from reconciler.live import Hold, Owner
 from reconciler.plan.impact import Impact
 
 # Readers ignore keys they do not know; the part before the dot grows when they could not go on.
-FORMAT = "2.0"
+FORMAT = "2.1"
+# The guard of what runs at once.
+FIRES_ON_APPLY = "fires_on_apply"
 
 # Covariant, so that a list of names is plain data too.
 Plain = str | int | float | bool | None | Sequence["Plain"] | Mapping[str, "Plain"]
@@ -116,12 +118,31 @@ class Suppressed:
 class Files:
     """How many files of a data path that is new to the schedule are there already.
 
-    ``matching`` is None where the path cannot be seen from here. None of them fires: the first
-    look at a directory is its baseline.
+    ``matching`` is None where the path cannot be seen from here, and the least number where there
+    are ``more`` than anybody counts. ``fires`` is how many runs they make at once when the plan is
+    applied: none unless the schedule asks for that (``initial``), and None where nobody can tell.
     """
 
     place: str
     matching: int | None
+    more: bool = False
+    initial: bool = False
+    fires: int | None = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class PlanWarning:
+    """Something to look at that blocks nothing: its id, what to check, and where.
+
+    ``objects`` are the addresses of what takes part, in the order in which the message has them.
+    """
+
+    file: str
+    line: int
+    column: int
+    id: str
+    message: str
+    objects: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,9 +208,9 @@ class Held:
 class Plan:
     """Everything an apply would do to one workspace on behalf of one owner.
 
-    ``changes`` are sorted by kind and name; ``guards`` block it; ``dirty`` are uncommitted files
-    that it includes; ``as_of`` is the instant it was made at, the only clock it knows; ``tool`` is
-    the version that made it.
+    ``changes`` are sorted by kind and name; ``guards`` block it, ``warnings`` do not; ``dirty`` are
+    uncommitted files that it includes; ``as_of`` is the instant it was made at, the only clock it
+    knows; ``tool`` is the version that made it.
     """
 
     owner: Owner
@@ -199,6 +220,7 @@ class Plan:
     as_of: int = 0
     tool: str = ""
     guards: tuple[Guard, ...] = ()
+    warnings: tuple[PlanWarning, ...] = ()
     suppressed: tuple[Suppressed, ...] = ()
     held: tuple[Held, ...] = ()
     commit: str | None = None
@@ -216,8 +238,9 @@ class Plan:
 
     @property
     def fires_on_apply(self) -> int:
-        """How many schedules run at once when it is applied."""
-        return sum(change.impact.fires_on_apply for change in self.changes if change.impact)
+        """How many runs start at once when it is applied, as far as anybody can tell."""
+        by_clock = sum(change.impact.fires_on_apply for change in self.changes if change.impact)
+        return by_clock + sum(change.files.fires or 0 for change in self.changes if change.files)
 
     @property
     def runs_per_day(self) -> tuple[float, float]:

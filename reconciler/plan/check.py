@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING
 
-from reconciler.data import Datastore, DatastoreChange
+from reconciler.data import DataPath, Datastore, DatastoreChange
 from reconciler.manifest.terms import OnMissing
 from reconciler.pipeline import ParameterType, Pipeline
 from reconciler.plan.bind import Bindings, label
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from reconciler.plan.bind import Binding
     from reconciler.plan.desired import Desired
     from reconciler.schedule import Schedule
+
+# So the canonical spec of a local folder says where it is.
+_FOLDER = '"url":"file:'
 
 
 def problems(
@@ -56,15 +59,34 @@ def _problems(
         if (Pipeline.KIND, reference.partition("@")[0]) in broken:
             continue
         binding = known.bindings.bind(reference)
-        trigger = schedule.value.trigger
-        if isinstance(trigger, DatastoreChange) and trigger.datastore not in datastores:
-            text = f"datastore '{trigger.datastore}' is {datastores.unknown(trigger.datastore)}"
-            yield schedule.problem(text, "trigger", trigger.TAG, "datastore")
+        yield from _watch(schedule, known, datastores)
         text = known.unbound(schedule.value, binding)
         if binding is None or text:
             yield schedule.problem(text, "pipeline")
         else:
             yield from _parameters(schedule, binding.pipeline, datastores)
+
+
+def datastores_of(desired: Desired, live: Live) -> set[str]:
+    """Name the datastores that will be there."""
+    keeps = desired.terms.on_missing is OnMissing.KEEP
+    return {*desired.datastores, *desired.kept.datastores} | {
+        store.name for store in live.datastores if keeps or store.owner != desired.owner
+    }
+
+
+def _watch(schedule: Declared[Schedule], known: _Known, datastores: _Names) -> Iterator[Problem]:
+    trigger = schedule.value.trigger
+    if not isinstance(trigger, DatastoreChange):
+        return
+    here = ("trigger", trigger.TAG)
+    if trigger.datastore not in datastores:
+        text = f"datastore '{trigger.datastore}' is {datastores.unknown(trigger.datastore)}"
+        yield schedule.problem(text, *here, "datastore")
+    elif trigger.data_path is DataPath.LOCAL and not known.is_folder(trigger.datastore):
+        text = f"datastore '{trigger.datastore}' is no folder, so no program can open its files"
+        way = "write data_path: datastore, and let the step run `reconciler get`"
+        yield schedule.problem(f"{text}; {way}", *here, "data_path")
 
 
 class _Names:
@@ -95,20 +117,26 @@ class _Known:
         keeps = desired.terms.on_missing is OnMissing.KEEP
         self.desired = desired
         self.bindings = Bindings(desired, live.pipelines)
-        self.datastores = {*desired.datastores, *desired.kept.datastores} | {
-            store.name for store in live.datastores if keeps or store.owner != desired.owner
-        }
+        self.datastores = datastores_of(desired, live)
         self.leaving = {
             version.name
             for version in live.pipelines
             if version.owner == desired.owner and not keeps and not desired.declares(version.name)
         }
+        self.specs = {store.name: store.spec for store in live.datastores}
         self.names = _Names({*desired.pipelines, *self.bindings.published.by_name})
         self.running = {
             (here.name, here.pipeline_id)
             for here in live.schedules
             if here.owner == desired.owner and here.status is Status.ACTIVE
         }
+
+    def is_folder(self, name: str) -> bool:
+        """Whether a datastore, if it is known at all, is a folder of the runner's machine."""
+        declared = self.desired.datastores.get(name)
+        if declared is None:
+            return _FOLDER in self.specs.get(name, _FOLDER)
+        return declared.value.scheme == "file"
 
     def unbound(self, schedule: Schedule, binding: Binding | None) -> str:
         """Say why a schedule cannot be bound to its pipeline; empty when it can."""

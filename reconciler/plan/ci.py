@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from reconciler.plan.change import Action, Side
-from reconciler.plan.render import MOST, because, printable, rate, shown
+from reconciler.plan.render import MOST, because, files_text, printable, rate, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +21,8 @@ _VALUE = 80
 def github_annotations(plan: Plan, folder: str = "") -> str:
     """Write workflow commands that GitHub shows beside the lines of a pull request.
 
-    Guards are errors; drift, disables and removals are warnings; other changes are notices.
+    Guards are errors; warnings, drift, disables and removals are warnings; other changes are
+    notices.
     ``folder`` is the project's within the repository. Each line is one command; of each level
     there are ten at most, and the tenth counts what is left out.
     """
@@ -30,15 +31,23 @@ def github_annotations(plan: Plan, folder: str = "") -> str:
     levels["error"] += [
         _command("error", f"Blocked: {guard.id}", guard.message) for guard in plan.guards
     ]
+    levels["warning"] += [
+        _command("warning", one.id, one.message, _place(above, one.file, one.line))
+        for one in plan.warnings
+    ]
     for change in plan.changes:
         level = _level(change)
         title = f"{change.action.value} {change.kind.value} {change.name}"
         place = {}
         if change.file:
-            place = {"file": f"{above}{change.file}", "line": str(change.line or 1)}
+            place = _place(above, change.file, change.line)
         levels[level].append(_command(level, title, "; ".join(_message(change)), place))
     lines = [line for level, all_of in levels.items() for line in _some(level, all_of)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _place(above: str, file: str, line: int | None) -> dict[str, str]:
+    return {"file": f"{above}{file}", "line": str(line or 1)}
 
 
 def _some(level: str, lines: list[str]) -> list[str]:
@@ -64,6 +73,8 @@ def _message(change: Change) -> Iterator[str]:
         yield f"runs {text}"
     if change.impact is not None and change.impact.fires_on_apply:
         yield "runs at once when applied"
+    if change.files is not None and change.files.initial:
+        yield f"files {files_text(change.files)}"
 
 
 def _command(level: str, title: str, message: str, place: dict[str, str] | None = None) -> str:

@@ -1,40 +1,34 @@
 """A plan as JSON, in the shape of Terraform's ``resource_changes``: its policy tools read it.
 
-``change.actions`` speaks Terraform's words only; our own stand beside. :func:`read_plan` reads back
-exactly what :func:`plan_json` wrote. Two digests hold a plan: the plan's covers every byte of a
-saved file, the approval's covers what would be done and to what, whoever plans it and when.
+``change.actions`` speaks Terraform's words only; our own stand beside.
+:func:`reconciler.plan.saved.read_plan` reads back exactly what :func:`plan_json` wrote. Two digests
+hold a plan: the plan's covers every byte of a saved file, the approval's covers what would be done
+and to what, whoever plans it and when.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from reconciler.clock import iso, parse_instant
-from reconciler.errors import PlanFileError
-from reconciler.live import Hold, Owner
-from reconciler.plan.change import (
-    FORMAT,
-    Action,
-    Cause,
-    Change,
-    FieldChange,
-    Files,
-    Guard,
-    Held,
-    Kind,
-    Plan,
-    Reason,
-    Side,
-    Suppressed,
-)
-from reconciler.schedule import Missed, Status
+from reconciler.clock import iso
+from reconciler.plan.change import FIRES_ON_APPLY, FORMAT, Action, Side
+from reconciler.schedule import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.plan.change import Plain
+    from reconciler.plan.change import (
+        Change,
+        FieldChange,
+        Files,
+        Held,
+        Plain,
+        Plan,
+        PlanWarning,
+        Suppressed,
+    )
     from reconciler.plan.impact import Impact, Timing
 
 TOOL = "reconciler"
@@ -45,7 +39,7 @@ _REASONS = {Action.DISABLE: "disable", Action.REMOVE: "delete"}
 def plan_data(plan: Plan) -> dict[str, Plain]:
     """Give the plan as plain data; the part of ``format_version`` before the dot is for readers."""
     data = _body(plan)
-    return {**data, "plan_digest": _digest(data)}
+    return {**data, "plan_digest": json_digest(data)}
 
 
 def plan_json(plan: Plan) -> str:
@@ -62,7 +56,7 @@ def _laid_out(value: Plain) -> str:
 
 def plan_digest(plan: Plan) -> str:
     """Give the digest of everything a plan says: ``sha256:`` and 64 hex digits."""
-    return _digest(_body(plan))
+    return json_digest(_body(plan))
 
 
 def approval_digest(plan: Plan) -> str:
@@ -71,16 +65,25 @@ def approval_digest(plan: Plan) -> str:
     It leaves out who planned it, when, with which version, from which commit and lines, and what
     follows in time, so that an approval on a branch holds for the commit that merges it.
     """
-    return _digest(
+    return json_digest(
         {
             "format": FORMAT,
             "project": plan.owner.project,
             "target": plan.owner.target,
             "workspace": plan.workspace,
             "changes": [approved(change) for change in plan.changes],
-            "guards": sorted({guard.id for guard in plan.guards}),
+            "guards": sorted({guard.id for guard in plan.guards} - _hidden(plan)),
         }
     )
+
+
+def _hidden(plan: Plan) -> set[str]:
+    """Name the guards that hang on which files can be seen: from another machine it may be others.
+
+    Each apply asks for them anew.
+    """
+    asked = any(change.files is not None and change.files.initial for change in plan.changes)
+    return {FIRES_ON_APPLY} if asked else set()
 
 
 def approved(change: Change) -> dict[str, Plain]:
@@ -100,7 +103,8 @@ def approved(change: Change) -> dict[str, Plain]:
     }
 
 
-def _digest(data: Plain) -> str:
+def json_digest(data: Plain) -> str:
+    """Give the digest of plain data: ``sha256:`` and 64 hex digits."""
     text = json.dumps(data, sort_keys=True, separators=(",", ":"))
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
@@ -124,6 +128,7 @@ def _body(plan: Plan) -> dict[str, Plain]:
             {"id": guard.id, "message": guard.message, "allowable": guard.allowable}
             for guard in plan.guards
         ],
+        "warnings": [_warning(one) for one in plan.warnings],
         "summary": {
             **{action.value: plan.count(action) for action in Action},
             "unchanged": plan.unchanged,
@@ -133,6 +138,17 @@ def _body(plan: Plan) -> dict[str, Plain]:
         },
         "errored": False,
         "approval_digest": approval_digest(plan),
+    }
+
+
+def _warning(one: PlanWarning) -> dict[str, Plain]:
+    return {
+        "id": one.id,
+        "message": one.message,
+        "file": one.file,
+        "line": one.line,
+        "column": one.column,
+        "objects": list(one.objects),
     }
 
 
@@ -265,7 +281,15 @@ def _timing(timing: Timing | None) -> Plain:
 
 
 def _files(files: Files | None) -> Plain:
-    return None if files is None else {"place": files.place, "matching": files.matching}
+    if files is None:
+        return None
+    return {
+        "place": files.place,
+        "matching": files.matching,
+        "more": files.more,
+        "initial": files.initial,
+        "fires": files.fires,
+    }
 
 
 def _iso(instant: int | None) -> str | None:
@@ -283,169 +307,3 @@ def _ordered(value: Plain) -> Plain:
         return value
     data: Plain = json.loads(json.dumps(value, sort_keys=True))
     return data
-
-
-def read_plan(text: str, name: str = "the plan") -> Plan:
-    """Read what :func:`plan_json` wrote; ``name`` stands for the text in messages.
-
-    The version of the program that made it is for the caller to judge (``Plan.tool``).
-
-    Raises:
-        PlanFileError: no JSON, no plan, one of another format, or one that was changed since.
-    """
-    data = _document(text, name)
-    digest = data.pop("plan_digest", None)
-    if digest != _digest(data):
-        raise PlanFileError(f"{name} was changed after it was made: {_NEW}")
-    try:
-        return _plan(data)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise PlanFileError(f"{name} lacks a part of a plan: {_NEW}") from error
-
-
-_NEW = "make a new one: reconciler plan --out FILE"
-
-
-def _document(text: str, name: str) -> dict[str, Any]:
-    """Parse a plan and see that it is of a format that is known here."""
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise PlanFileError(f"{name} is not JSON, perhaps it was cut off: {_NEW}") from error
-    if not isinstance(data, dict) or not isinstance(data.get("format_version"), str):
-        raise PlanFileError(f"{name} is not a plan of {TOOL}: {_NEW}")
-    version = data["format_version"]
-    major, known = version.partition(".")[0], FORMAT.partition(".")[0]
-    if major != known:
-        raise PlanFileError(f"{name} has format {version!r}, this version reads {known}.x: {_NEW}")
-    return data
-
-
-def _text(value: object) -> str:
-    """Take what must be text.
-
-    Raises:
-        TypeError: it is something else.
-    """
-    if not isinstance(value, str):
-        raise TypeError(value)
-    return value
-
-
-def _text_or_none(value: object) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _whole(value: object) -> int:
-    """Take what must be a whole number, as :func:`_text` does."""
-    if not isinstance(value, int):
-        raise TypeError(value)
-    return value
-
-
-def _plan(data: dict[str, Any]) -> Plan:
-    return Plan(
-        owner=Owner(_text(data["project"]), _text(data["target"])),
-        workspace=_text(data["workspace"]),
-        changes=tuple(_change_of(change) for change in data["resource_changes"]),
-        unchanged=_whole(data["summary"]["unchanged"]),
-        as_of=parse_instant(data["as_of"]),
-        tool=_text(data["tool"]["version"]),
-        guards=tuple(
-            Guard(_text(g["id"]), _text(g["message"]), g["allowable"]) for g in data["guards"]
-        ),
-        suppressed=tuple(
-            Suppressed(
-                _text(s["address"]), _text(s["path"]), Reason(s["reason"]), s["live"], s["desired"]
-            )
-            for s in data["suppressed"]
-        ),
-        held=tuple(_held_of(held) for held in data["held"]),
-        commit=_text_or_none(data["commit"]),
-        dirty=tuple(map(_text, data["dirty"])),
-    )
-
-
-def _change_of(data: dict[str, Any]) -> Change:
-    files = data["files"]
-    return Change(
-        action=Action(data["action"]),
-        kind=Kind(data["type"]),
-        name=_text(data["name"]),
-        cause=Cause(data["cause"]),
-        fields=tuple(map(_field_of, data["fields"])),
-        file=_text_or_none(data["file"]),
-        line=data["line"],
-        id=data["id"],
-        revision=data["revision"],
-        fingerprint=_text_or_none(data["fingerprint"]),
-        before=_spec_of(data["change"]["before"]),
-        after=_spec_of(data["change"]["after"]) if data["declared"] else None,
-        digest=_text_or_none(data["digest"]),
-        code_digest=_text_or_none(data["code_digest"]),
-        pipeline_id=_text_or_none(data["pipeline_id"]),
-        formerly=_text_or_none(data["formerly"]),
-        protected=data["protected"],
-        notes=tuple(map(_text, data["notes"])),
-        impact=None if data["impact"] is None else _impact_of(data["impact"]),
-        files=None if files is None else Files(_text(files["place"]), files["matching"]),
-    )
-
-
-def _field_of(data: dict[str, Any]) -> FieldChange:
-    path, side = _text(data["path"]), Side(data["cause"])
-    return FieldChange(path, data["live"], data["desired"], data["last_applied"], side)
-
-
-def _spec_of(data: Plain) -> str | None:
-    """Write a spec in its canonical form again; TypeError where it is none."""
-    if data is None:
-        return None
-    trigger = data.get("trigger", {}) if isinstance(data, dict) else None
-    if not isinstance(trigger, dict) or not all(
-        isinstance(kind, dict) for kind in trigger.values()
-    ):
-        raise TypeError(data)
-    return json.dumps(data, sort_keys=True, separators=(",", ":"))
-
-
-def _held_of(data: dict[str, Any]) -> Held:
-    hold = Hold(
-        who=_text(data["who"]),
-        why=_text(data["why"]),
-        since=parse_instant(data["since"]),
-        until=_instant(data["until"]),
-        catchup=Missed(data["catchup"]),
-    )
-    return Held(_text(data["name"]), hold)
-
-
-def _impact_of(data: dict[str, Any]) -> Impact:
-    # Imported where it is needed: only a saved plan wants it, and it brings the whole engine.
-    from reconciler.plan.impact import ClockChange, Impact  # noqa: PLC0415
-
-    return Impact(
-        before=_timing_of(data["before"]),
-        after=_timing_of(data["after"]),
-        fires_on_apply=_whole(data["fires_on_apply"]),
-        clock_changes=tuple(
-            ClockChange(day=_text(c["day"]), due=parse_instant(c["due"]), text=_text(c["text"]))
-            for c in data["clock_changes"]
-        ),
-        same_fires_until=_instant(data["same_fires_until"]),
-        first_difference=_instant(data["first_difference"]),
-    )
-
-
-def _timing_of(data: dict[str, Any] | None) -> Timing | None:
-    from reconciler.plan.impact import Timing  # noqa: PLC0415  (the same)
-
-    if data is None:
-        return None
-    fires = tuple(parse_instant(fire) for fire in data["next_fires"])
-    runs, days = _whole(data["runs"]), _whole(data["days"])
-    return Timing(next_fires=fires, runs=runs, days=days, whole=data["whole"])
-
-
-def _instant(text: str | None) -> int | None:
-    return None if text is None else parse_instant(text)

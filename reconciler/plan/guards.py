@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from reconciler.data import DatastoreChange
-from reconciler.plan.change import Action, Guard, Kind
+from reconciler.plan.change import FIRES_ON_APPLY, Action, Guard, Kind
 from reconciler.plan.spec import spec_value
 from reconciler.schedule import Schedule, Status
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from reconciler.live import Live
+    from reconciler.manifest.terms import Limits
     from reconciler.plan.change import Change, Plan
     from reconciler.plan.desired import Desired
 
@@ -68,11 +69,34 @@ def _limits(plan: Plan, desired: Desired, live: Live) -> Iterator[Guard]:
         sign = "+" if change > 0 else ""
         limit = f"more than the limit of {_number(limits.runs_per_day)}"
         yield _limit("runs_per_day", f"{text} ({sign}{_number(change)}), {limit}; {where}")
-    fires = plan.fires_on_apply
-    if fires > limits.fires_on_apply:
-        text = f"{_schedules(fires)} would run at once, more than the limit of"
-        way = f"give {'it' if fires == 1 else 'them'} first_run: aligned"
-        yield _limit("fires_on_apply", f"{text} {limits.fires_on_apply}; {way}, {where}")
+    yield from at_once(plan, limits)
+
+
+def at_once(plan: Plan, limits: Limits) -> Iterator[Guard]:
+    """Give the guards about what runs at once: one for too much, and one for what nobody can tell.
+
+    They hang on the files that each change knows of.
+    """
+    where = "raise it in reconciler.yml"
+    asking = [c.files for c in plan.changes if c.files is not None and c.files.initial]
+    by_files = sum(files.fires or 0 for files in asking)
+    by_clock = plan.fires_on_apply - by_files
+    if plan.fires_on_apply > limits.fires_on_apply:
+        text, way = f"{_schedules(by_clock)} would run at once", "give them first_run: aligned"
+        if by_clock == 1:
+            way = "give it first_run: aligned"
+        if by_files:
+            more = "more than " if any(files.more for files in asking) else ""
+            files = f"{more}{by_files} run{'' if by_files == 1 else 's'} for files that are there"
+            also = f"{_schedules(by_clock)} and " if by_clock else ""
+            text, way = f"{also}{files} would start at once", "leave out initial: trigger"
+        text = f"{text}, more than the limit of {limits.fires_on_apply}"
+        yield _limit(FIRES_ON_APPLY, f"{text}; {way}, {where}")
+    unseen = sorted({files.place for files in asking if files.fires is None})
+    if unseen:
+        places = ", ".join(unseen[:_SOME]) + (", ..." if len(unseen) > _SOME else "")
+        text = f"how many files would start runs at once cannot be told from here ({places})"
+        yield _limit(FIRES_ON_APPLY, f"{text}; plan where they can be seen")
 
 
 def _schedules(count: int) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from reconciler.clock import DAY, HOUR
 from reconciler.data import DatastoreChange
 from reconciler.schedule import Cron, Recurrence, Schedule
-from reconciler.trigger.arrivals import ignored_because
+from reconciler.trigger.arrivals import EXISTING, ignored_because
 from reconciler.trigger.calendar import (
     AS_SHOWN,
     HORIZON,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from reconciler.trigger.calendar import Calendar
+    from reconciler.trigger.snapshot import Files
 
 __all__ = ["ClockChange", "Impact", "Side", "Timing", "impact", "matching", "runs_text"]
 
@@ -289,6 +290,20 @@ def _a_year(timing: Timing) -> str:
     return f"{timing.runs} a year"
 
 
-def matching(trigger: DatastoreChange, names: Iterable[bytes]) -> int:
-    """Count the file names that count for a trigger: those it includes and does not ignore."""
-    return sum(ignored_because(name, trigger.include, trigger.ignore) is None for name in names)
+def matching(trigger: DatastoreChange, listing: Iterable[Files]) -> int:
+    """Count the files of a listing that count for a trigger as they are."""
+    watched = trigger.watched
+    markers: set[bytes] = set()
+    unmarked: list[bytes] = []
+    count = 0
+    for files in listing:
+        for name, facts in zip(*files, strict=True):
+            if watched.is_marker(name):
+                markers.add(name)
+            elif ignored_because(trigger, name, EXISTING, facts) is None:
+                marker = watched.marker_of(name)
+                if marker is None:
+                    count += 1
+                else:
+                    unmarked.append(marker)
+    return count + sum(marker in markers for marker in unmarked)

@@ -26,6 +26,7 @@ from reconciler.plan.render import (
     shown,
     totals,
     touched,
+    warned,
     without_clock,
     zone_of,
 )
@@ -88,7 +89,7 @@ def plan_markdown(plan: Plan, limit: int = LIMIT, record: str = "") -> str:
 def _written(comment: _Comment, level: int, limit: int) -> str:
     plan, digest, rows, record = comment
     first = record or _marker(plan, digest, level)
-    top = [first, "", *_head(plan), *_guards(plan, level)]
+    top = [first, "", *_head(plan), *_guards(plan, level), *_warnings(plan, level)]
     table = _table(plan, rows, level)
     rest = [*_sections(plan, level), *_foot(comment, level)]
     longest = limit if level == 0 else VALUE
@@ -132,6 +133,15 @@ def _guards(plan: Plan, level: int) -> Iterator[str]:
         yield from (f"**Blocked** by {counted(plan.guards, 'guard')}: {names}", "")
     elif plan.guards:
         yield from _listed([_blocked(guard, level) for guard in plan.guards], level)
+
+
+def _warnings(plan: Plan, level: int) -> Iterator[str]:
+    if level == _COUNTS and plan.warnings:
+        yield from (f"**Warnings**: {len(plan.warnings)}", "")
+    elif plan.warnings:
+        longest = LIMIT if level == 0 else 5 * VALUE
+        lines = [f"- **Warning**: {code(cut(warned(one), longest))}" for one in plan.warnings]
+        yield from _listed(lines, level)
 
 
 def _blocked(guard: Guard, level: int) -> str:

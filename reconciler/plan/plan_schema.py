@@ -46,6 +46,7 @@ def plan_schema() -> Schema:
             suppressed=_list(_suppressed()),
             held=_list(_held()),
             guards=_list(_guard()),
+            warnings=_list(_warning()),
             summary=_object(
                 "The plan in numbers.",
                 **counts,
@@ -202,6 +203,18 @@ def _guard() -> Schema:
     return _object("Something that blocks the plan.", id=_TEXT, message=_TEXT, allowable=_FLAG)
 
 
+def _warning() -> Schema:
+    return _object(
+        "Something to look at that blocks nothing.",
+        id=_TEXT,
+        message=_TEXT,
+        file=_TEXT,
+        line=_COUNT,
+        column=_COUNT,
+        objects=_told(_list(_TEXT), "The addresses of what takes part."),
+    )
+
+
 def _impact() -> Schema:
     return _object(
         "What the change does to the fires of a schedule.",
@@ -229,7 +242,13 @@ def _timing() -> Schema:
 
 def _files() -> Schema:
     return _object(
-        "Files of a new data path that are there already; none of them fires.",
+        "Files of a new data path that are there already.",
         place=_TEXT,
         matching=_told(_or_null(_COUNT), "null where they are not visible from here."),
+        more=_told(_FLAG, "Whether there are more than were counted."),
+        initial=_told(_FLAG, "Whether the schedule asks for them (initial: trigger)."),
+        fires=_told(
+            _or_null(_COUNT),
+            "How many runs they make at once when the plan is applied; null where nobody can tell.",
+        ),
     )

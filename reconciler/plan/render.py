@@ -15,7 +15,16 @@ from reconciler.trigger.zones import resolve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reconciler.plan.change import Change, FieldChange, Files, Guard, Held, Plan, Suppressed
+    from reconciler.plan.change import (
+        Change,
+        FieldChange,
+        Files,
+        Guard,
+        Held,
+        Plan,
+        PlanWarning,
+        Suppressed,
+    )
     from reconciler.plan.impact import Impact, Timing
 
 # A value longer than this is cut in text; the JSON has it whole.
@@ -49,6 +58,7 @@ def _lines(plan: Plan) -> Iterator[str]:
         yield "No changes. The workspace is as declared."
         yield ""
     for part in (
+        [f"Warning: {warned(one)}" for one in plan.warnings],
         [f"Left alone: {left_alone(one)}" for one in plan.suppressed],
         [f"Held: {held_text(held)}; an apply leaves it so" for held in plan.held],
         [f"Blocked: {blocked(guard)}" for guard in plan.guards],
@@ -167,7 +177,7 @@ def effects(change: Change) -> Iterator[tuple[str, str]]:
             yield "starts", f"up to {printable(jitter)} after each due time (jitter)"
         yield from _clock(change.impact)
     if change.files is not None:
-        yield "files", _files(change.files)
+        yield "files", files_text(change.files)
 
 
 def _next(change: Change, impact: Impact) -> Iterator[tuple[str, str]]:
@@ -275,14 +285,36 @@ def _clock_face(instant: int, zone: str) -> tuple[str, str, str, str]:
     return weekday, local.date().isoformat(), clock, str(local.tzname())
 
 
-def _files(files: Files) -> str:
+def files_text(files: Files) -> str:
+    """Say how many files are there already, and what they do."""
     place = file_name(files.place)
     if files.matching is None:
-        return f"{place} is not visible from here; what is there already does not fire"
-    if files.matching == 0:
+        fires = "fires when applied" if files.initial else "does not fire"
+        return f"{place} is not visible from here; what is there already {fires}"
+    if files.matching == 0 and not files.more:
         return f"no file matches in {place} yet"
-    noun = "file matches" if files.matching == 1 else "files match"
-    return f"{files.matching} {noun} in {place} already, none of them fires"
+    if files.matching == 0:
+        fires = "which fire when applied" if files.initial else "none of which fires"
+        return f"too many files in {place} to count those that match, {fires}"
+    noun = "file matches" if files.matching == 1 and not files.more else "files match"
+    count = f"more than {files.matching}" if files.more else str(files.matching)
+    fires = "none of them fires"
+    if files.initial:
+        fires = (
+            "one run for all of them when applied"
+            if files.fires == 1
+            else "each fires when applied"
+        )
+        if files.matching == 1 and not files.more:
+            fires = "it fires when applied"
+    return f"{count} {noun} in {place} already, {fires}"
+
+
+def warned(one: PlanWarning) -> str:
+    """Write a warning with the place to look at."""
+    return (
+        f"{printable(one.message)} (warning {printable(one.id)}, {file_name(one.file)}:{one.line})"
+    )
 
 
 def left_alone(one: Suppressed, longest: int = LONGEST) -> str:

@@ -21,6 +21,7 @@ from reconciler.manifest.load import Loaded, load
 from reconciler.manifest.terms import OnMissing
 from reconciler.plan.change import Kind
 from reconciler.plan.desired import Kept
+from reconciler.plan.loops import may_loop
 from reconciler.plan.spec import DIALECT
 from reconciler.reconcile.survey import Survey, survey
 from reconciler.schedule import Status
@@ -134,6 +135,8 @@ def _part(  # noqa: PLR0913, PLR0917  (what was found out so far)
         pipelines=sorted({*loaded.pipelines, *_pipelines(loaded)}),
         datastores=sorted({*loaded.datastores, *_datastores(loaded)}),
     )
+    if may_loop(loaded.schedules.values(), loaded.pipelines.values(), live.pipelines):
+        return None  # only a full reading sees who else takes part
     mine = [here for here in live.schedules if here.owner == owner]
     declared = [here for here in mine if here.declared]
     if any(here.provenance.file not in files for here in declared):

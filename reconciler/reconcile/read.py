@@ -258,20 +258,18 @@ def _beside(declared: Declared[Pipeline], code: str) -> str:
 def absolute(store: Datastore, folder: str) -> Datastore:
     """Make a ``file:`` URL absolute; a relative one is counted from the project's folder."""
     path = store.url.removeprefix("file:")
-    if path.startswith("/"):
+    if store.scheme != "file" or path.startswith("/"):
         return store
     parts = [part for part in path.split("/") if part not in {"", "."}]
     return replace(store, url="file://" + quote(folder) + "".join(f"/{part}" for part in parts))
 
 
 @bulk()
-def plan(
-    reading: Reading, workspace: str, as_of: int, look: Look = lambda _url, _path: None
-) -> Plan:
+def plan(reading: Reading, workspace: str, as_of: int, look: Look | None = None) -> Plan:
     """Compare a project with the workspace it was read against.
 
-    ``workspace`` is its URL, ``as_of`` the instant that "now" means, ``look`` lists a directory of
-    a datastore by URL and path, or gives None where it cannot be seen.
+    ``workspace`` is its URL, ``as_of`` the instant that "now" means, ``look`` lists what is in a
+    datastore where a trigger would look; without it nothing is to be seen.
     """
     made = build_plan(
         reading.desired,

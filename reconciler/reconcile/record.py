@@ -185,6 +185,7 @@ class _Declarer:
         name = declared.value.name
         digest = str(self.desired.digest(name))
         version = self.published.by_digest[name, digest]
+        written = (text.partition("/")[0] for text in declared.value.writes)
         defaults = (parameter.default for parameter in declared.value.parameters.values())
         return Declaration(
             kind=Kind.PIPELINE,
@@ -195,7 +196,7 @@ class _Declarer:
             revision=version.revision,
             digest=digest,
             code=self.folders.get(name),
-            datastores=tuple(sorted(set(datastores_in(defaults)))),
+            datastores=tuple(sorted({*datastores_in(defaults), *written})),
             protected=self._protected(Kind.PIPELINE, name),
         )
 

@@ -195,8 +195,7 @@ def _record(tx: RegistryTransaction, gap: Fire | None) -> None:
 
 
 def _place(spec: str) -> tuple[str | None, ...]:
-    store = spec_value(Datastore, spec)
-    return store.url, store.account, store.endpoint
+    return spec_value(Datastore, spec).place
 
 
 def _given(value: T | None) -> T:

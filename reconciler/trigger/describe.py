@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from reconciler.clock import DAY, MINUTE
-from reconciler.data import DatastoreChange
+from reconciler.data import Batch, DatastoreChange, FileChange, Initial
 from reconciler.fields import duration_text
 from reconciler.schedule import Cron, Dst, Frequency, OnUnknown, Recurrence, WallGap, WallOverlap
 from reconciler.trigger.calendar import AS_SHOWN, WallCalendar, date_of
@@ -35,11 +35,25 @@ def describe(trigger: Trigger) -> str:
     return f"{when} ({trigger.time_zone}){_window(trigger)}{_choices(trigger.dst)}"
 
 
+_USUAL = (FileChange.ADDED, FileChange.MODIFIED)
+
+
 def _data(trigger: DatastoreChange) -> str:
-    place = f"{trigger.datastore}/{trigger.path_on_datastore}".rstrip("/")
+    place = f"{trigger.datastore}/{trigger.watched.path}".rstrip("/")
     interval = duration_text(timedelta(minutes=trigger.polling_interval))
     only = f" matching {' or '.join(trigger.include)}" if trigger.include else ""
-    return f"files{only} in {place}, looked at every {interval}"
+    what = f"file {place}"
+    if trigger.file is None:
+        what = f"files{only} in {place}{' and below' if trigger.recursive else ''}"
+    if trigger.changes != _USUAL:
+        what += f" {' or '.join(trigger.changes)}"
+    if trigger.min_size:
+        what += f" of {trigger.min_size} bytes or more"
+    if trigger.done_marker is not None:
+        what += f" with {trigger.done_marker} beside"
+    together = ", one run for all of a look" if trigger.batch is Batch.PER_POLL else ""
+    there = ", and those that are there" if trigger.initial is Initial.TRIGGER else ""
+    return f"{what}{there}, looked at every {interval}{together}"
 
 
 def _how_often(rule: Recurrence) -> str:

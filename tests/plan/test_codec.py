@@ -14,11 +14,11 @@ from reconciler.plan.codec import (
     plan_data,
     plan_digest,
     plan_json,
-    read_plan,
 )
 from reconciler.plan.impact import Impact
 from reconciler.plan.markdown import plan_markdown
 from reconciler.plan.render import plan_text
+from reconciler.plan.saved import read_plan
 from tests.journeys.golden import assert_golden
 from tests.plan.told import DAILY, WHOLE, changed, created, disabled, plan_of, plans, schedule
 from tests.strategies import examples
