@@ -41,7 +41,7 @@ from reconciler.schedule import OnUnknown, Schedule
 from reconciler.trigger.arrivals import display
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from reconciler.settings import Workspace
     from reconciler.workspace.ledger import Ledger
@@ -303,7 +303,7 @@ def _write_run(facts: Facts) -> None:
         "occurrence": facts["occurrence_key"],
         "for": about_data(facts["facts"]),
         **{f"  {name}": _value(value) for name, value in facts["parameters"].items()},
-        **{f"  ({name})": _value(value) for name, value in (facts["facts"] or {}).items()},
+        **{f"  ({name})": text for name, text in _causes(facts["facts"] or {})},
     }
     _write(f"run {facts['id']}", pairs)
     _section("Attempts")
@@ -328,6 +328,13 @@ def _write_run(facts: Facts) -> None:
             for file in facts["files"]
         ]
         table(("FILE", "CHANGE", "BYTES"), names, "None.")
+
+
+def _causes(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Write what a run knows of its cause; a file's state is said by its parts."""
+    for name, value in facts.items():
+        if name != "state":
+            yield name, utc(value) if name == "modified" else _value(value)
 
 
 def _value(value: object) -> str:
