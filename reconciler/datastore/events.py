@@ -38,10 +38,10 @@ _ADDED, _DELETED = 1, 3
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """A folder to watch, as the file system told it apart then, and where names count from."""
+    """A folder to watch, on the device where it was then; ``only`` one file in it, or None."""
 
     folder: str
-    identity: tuple[int, int]
+    device: int
     only: bytes | None
 
 
@@ -66,15 +66,11 @@ class Waker:
             if folder is None:
                 return
             folder = os.path.realpath(folder)
-            status = os.stat(folder)  # noqa: PTH116  (it may be no text)
+            device = os.stat(folder).st_dev  # noqa: PTH116  (it may be no text)
         except (DatastoreError, OSError):
             return  # the look tells of it
-        only = name_bytes(watched.path).rpartition(b"/")[2]
-        wanted = _Wanted(
-            folder,
-            (status.st_dev, status.st_ino),
-            only if watched.depth is Depth.FILE else None,
-        )
+        name = name_bytes(watched.path).rpartition(b"/")[2]
+        wanted = _Wanted(folder, device, name if watched.depth is Depth.FILE else None)
         deep = watched.depth is Depth.TREE
         (self._flat if deep else self._deep).unwatch(key)
         (self._deep if deep else self._flat).watch(key, wanted)
@@ -102,6 +98,8 @@ class _Ear:
         self._deep = deep
         self._lock = Lock()
         self._wanted: dict[int, _Wanted] = {}
+        # Wanted, and not listened to yet.
+        self._fresh: set[int] = set()
         self._heard: dict[int, set[bytes] | None] = {}
         self._refused: frozenset[str] = frozenset()
         self._other, self._closed = Event(), Event()
@@ -112,6 +110,7 @@ class _Ear:
             if self._wanted.get(key) == wanted or self._closed.is_set():
                 return
             self._wanted[key] = wanted
+            self._fresh.add(key)
             self._other.set()
             if self._thread is None:
                 self._thread = Thread(target=self._run, name="events", daemon=True)
@@ -136,44 +135,42 @@ class _Ear:
 
     def _run(self) -> None:
         notify: RustNotify | None = None
-        heard: frozenset[_Wanted] = frozenset()
         while not self._closed.is_set():
             if notify is None:
                 self._other.wait()
             if self._other.is_set():
                 self._other.clear()
-                before, (notify, now) = notify, self._open()
-                # The one before is heard to its end, so nothing is missed in between.
-                if before is not None and not self._hear(before, 1):
-                    heard = frozenset()
-                self._lost(now - heard)
-                heard = now
-            elif notify is not None and not self._hear(notify, _PAUSE):
-                notify, heard = None, frozenset()
-                self._other.set()
+                following, fresh = self._open()
+                # What came before is heard to its end, so that nothing is missed in between.
+                if notify is not None:
+                    self._hear(notify, 1)
+                    notify.close()
+                notify = following
+                self._lost(fresh)
+            elif notify is not None:
+                self._hear(notify, _PAUSE)
+        if notify is not None:
+            notify.close()
 
-    def _open(self) -> tuple[RustNotify | None, frozenset[_Wanted]]:
-        """Begin to listen, wherever that can be."""
+    def _open(self) -> tuple[RustNotify | None, set[int]]:
+        """Begin to listen wherever that can be, and tell to which keys for the first time."""
         with self._lock:
-            wanted = frozenset(self._wanted.values())
-        folders = {one.folder for one in wanted}
-        notify, refusal = self._listen(folders)
-        if refusal:
-            # It does not tell of which, nor whether it is all of them together.
+            folders = {one.folder for one in self._wanted.values()}
+            fresh, self._fresh = self._fresh, set()
+        notify, together = self._listen(folders)
+        if together:
+            # It does not tell of which folder, nor whether it is all of them together.
             alone = {folder: self._listen({folder})[1] for folder in sorted(folders)}
-            refused = {folder for folder, why in alone.items() if why}
+            refused = frozenset(folder for folder, why in alone.items() if why)
             notify, together = self._listen(folders - refused)
             if together:
-                refused = folders
+                refused = frozenset(folders)
             if not refused <= self._refused:
-                log.warning(
-                    "%d folders cannot be watched, and are looked at by the clock alone: %s",
-                    len(refused),
-                    together or refusal,
-                )
-            self._refused = frozenset(refused)
-            wanted = frozenset(one for one in wanted if one.folder not in refused)
-        return notify, wanted
+                folder = min(refused)
+                text = "%d folders are looked at by the clock alone; %a cannot be watched: %.200s"
+                log.warning(text, len(refused), folder, alone[folder] or together)
+            self._refused = refused
+        return notify, fresh
 
     def _listen(self, folders: AbstractSet[str]) -> tuple[RustNotify | None, str]:
         """Listen to all these folders, or tell why not."""
@@ -194,15 +191,18 @@ class _Ear:
             return None, repr(error)
         return notify, ""
 
-    def _hear(self, notify: RustNotify, wait: int) -> bool:
-        """Listen for a while (milliseconds); False where nothing more will be heard."""
+    def _hear(self, notify: RustNotify, wait: int) -> None:
+        """Listen for a while (milliseconds)."""
         try:
             said = notify.watch(_TOGETHER, _STEP, wait, self._closed)
         except RuntimeError:
-            return False  # of a name that is no text, and of all that it heard besides
+            # A name that is no text ends it, and all that it heard besides is lost.
+            with self._lock:
+                self._fresh.update(self._wanted)
+            self._other.set()
+            return
         if isinstance(said, set):
             self._tell([*said, *_moved_in(said)] if self._deep else said)
-        return True
 
     def _tell(self, said: Iterable[tuple[int, str]]) -> None:
         """Note what the events say for each key."""
@@ -241,10 +241,10 @@ class _Ear:
         if len(names) > MOST_NAMES:
             self._heard[key] = None
 
-    def _lost(self, folders: AbstractSet[_Wanted]) -> None:
+    def _lost(self, keys: AbstractSet[int]) -> None:
         """Note that anything may have happened in some folders."""
         with self._lock:
-            lost = [key for key, wanted in self._wanted.items() if wanted in folders]
+            lost = keys & self._wanted.keys()
             self._heard.update(dict.fromkeys(lost))
         if lost:
             self._poke()
