@@ -155,15 +155,18 @@ class _Reader:
             return {}
         before = self._log.changes(self._arrival.watch_id, place - 1, 1)[0]
         begun = (before.seq, before.poll_seq) == (place, first.poll_seq)
-        return {first.poll_seq: place} if begun else {}
+        return {first.poll_seq: place} if begun and not self._for_others(before) else {}
 
     def _counted(self, logged: Iterable[LoggedChange]) -> Iterator[LoggedChange]:
         """Leave out what the schedule's rules do not let through, and what others asked for."""
         for change in logged:
-            if change.change == EXISTING and change.poll_seq != self._arrival.existing:
+            if self._for_others(change):
                 continue
             if ignored_because(self._trigger, change.name, change.change, change.facts) is None:
                 yield change
+
+    def _for_others(self, change: LoggedChange) -> bool:
+        return change.change == EXISTING and change.poll_seq != self._arrival.existing
 
 
 def _poll(change: LoggedChange) -> int:

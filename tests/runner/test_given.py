@@ -291,6 +291,40 @@ def test_a_schedule_whose_datastore_is_gone_is_degraded_and_fires_nothing(remote
     assert "datastore 'landing' is not registered" in alert.text
 
 
+def test_lines_that_others_asked_for_are_no_beginning_of_a_poll(remote):
+    remote.allowed = frozenset({"fires_on_apply"})
+    remote.apply(a=SHOW, b=LANDING, c=arriving(batch="per_poll"))
+    logged(remote, b"a", facts=b"4 5@6")
+    remote.finish()
+    asking = by_data("asking", batch="per_poll", initial="trigger", data_path_parameter_name="file")
+    remote.apply(d=asking)
+    logged(remote, b"b", facts=b"4 5@6")
+    remote.finish()
+    keys = {fire.occurrence_key for fire in remote.fires("on-arrival")}
+    assert keys == {"p:1:1", "p:1:2"}
+    (fire,) = remote.fires("asking")
+    assert fire.reason == "2 files in poll 2: 1 added, 1 existing"
+
+
+def test_a_run_that_is_run_anew_has_the_list_of_the_first(remote):
+    remote.apply(
+        a=SHOW.replace("sys.stdout.buffer.write", "sys.exit(1) #"),
+        b=LANDING,
+        c=arriving(batch="per_poll") + "retries: {max: 1, backoff: 1s}\n",
+    )
+    logged(remote, b"a", b"b", facts=b"4 5@6")
+    for _ in range(1_000):
+        remote.step()
+        runs = remote.runs()
+        if len(runs) == 2 and all(run.state.over for run in runs):
+            break
+        remote.forward(1)
+        remote.daemon.wait(0.2)
+    assert {run.number for run in runs} == {1, 2}
+    lists = {(work(remote, run) / "files.jsonl").read_bytes() for run in runs}
+    assert len(lists) == 1
+
+
 RUNAWAY = """
 kind: Pipeline
 name: show
