@@ -21,6 +21,7 @@ class DatastoreReader(Protocol):
     def scan(self, watched: Watched) -> Iterator[Files]:
         """List files piece by piece, ascending by the bytes of their names and each name once.
 
+        A piece may be empty: that only says that the store answers, and that it goes on.
         A directory that does not exist is an error and not empty, where the store has directories
         at all; nothing can be concluded from it. A file that is watched alone and is not there is
         no error. Links that lead nowhere, folders and a store's own folder marks are left out.

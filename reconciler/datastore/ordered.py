@@ -1,8 +1,8 @@
 """Brings a listing into order, in bounded memory.
 
 No store is taken at its word: some list by folder and not by byte, and a page can come twice. The
-listing is gathered as it comes, and what it says first is what fails last: nothing is given before
-all of it is there.
+listing is gathered whole, and no name is given before all of them are there; empty pieces say
+meanwhile that it goes on.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from reconciler.trigger.snapshot import Files, join, split
 # Files in memory, at about 200 bytes each; more go to a temporary file, sorted.
 GATHERED = 200_000
 _BATCH = 4_096
+_GOES_ON = Files((), ())
 _LENGTH = Struct(">Q")
 _Run = tuple[bytes, bytes, Iterable[Files]]  # its first and last name, and what is between
 
@@ -36,6 +37,7 @@ def ordered(listing: Iterable[Files], gathered: int = GATHERED) -> Iterator[File
         for files in listing:
             names += files.names
             facts += files.facts
+            yield _GOES_ON
             if len(names) >= gathered:
                 runs.append(_spilled(file, _sorted(names, facts)))
                 names, facts = [], []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from tempfile import SpooledTemporaryFile
@@ -64,7 +64,7 @@ class Found:
     ``whole`` tells whether all files were looked at, ``more`` whether more of them differ than one
     look takes, and ``onward`` whether another one at once would get further. ``remounts`` is as in
     :class:`Asked`, this look counted. ``unmarked`` are files that wait for their done-marker.
-    ``settle`` and ``took`` are microseconds.
+    ``settle`` is in microseconds.
     """
 
     whole: bool
@@ -80,11 +80,13 @@ class Found:
     remounts: int = 0
     baseline: bool = False
     note: str = ""
-    took: int = 0
 
 
 class Looking:
-    """A look under way. ``begun`` is told of the reader before anything is listed."""
+    """A look under way; ``took`` is how long it took (in microseconds) once it is done.
+
+    ``begun`` is told of the reader before anything is listed.
+    """
 
     def __init__(
         self,
@@ -98,6 +100,7 @@ class Looking:
         self._ledger = ledger
         self._open = open_store
         self._begun, self._ended = begun, ended
+        self.took = 0
         self._future: Future[Found] = Future()
         self._beat = monotonic()
         # A thread that hangs must not keep the process from its end.
@@ -119,12 +122,16 @@ class Looking:
 
     def _run(self) -> None:
         began = monotonic()
+        found: Found | Exception
         try:
             found = self._look()
-            took = round((monotonic() - began) * SECOND)
-            self._future.set_result(replace(found, took=took))
         except Exception as error:  # noqa: BLE001  (the loop tells of it)
-            self._future.set_exception(error)
+            found = error
+        self.took = round((monotonic() - began) * SECOND)
+        if isinstance(found, Found):
+            self._future.set_result(found)
+        else:
+            self._future.set_exception(found)
         self._ended()
 
     def _look(self) -> Found:
@@ -248,7 +255,8 @@ class Looking:
     def _scan(self, reader: DatastoreReader) -> Iterator[Files]:
         for files in reader.scan(self.asked.watch.watched):
             self._beat = monotonic()
-            yield files
+            if files.names:
+                yield files
 
     def _settle(self, reader: DatastoreReader) -> int:
         """Give the settle time that all its schedules agree with, in microseconds."""

@@ -52,13 +52,17 @@ def test_a_listing_without_files_gives_none():
     assert flat(ordered([Files([], [])])) == []
 
 
-def test_nothing_is_given_of_a_listing_that_fails():
+def test_no_name_is_given_of_a_listing_that_fails_but_that_it_goes_on():
     def failing():
         yield from pages([b"a", b"b"], 1)
         raise OSError
 
+    given = []
     with pytest.raises(OSError, match=r"^$"):
-        next(ordered(failing(), 1))
+        given.extend(ordered(failing(), 1))
+    assert flat(given) == []
+    beats = ordered(failing(), 1)
+    assert [next(beats), next(beats)] == [Files((), ()), Files((), ())]
 
 
 def test_what_is_in_order_comes_in_the_pieces_that_were_gathered():
