@@ -115,12 +115,16 @@ def _guarded(
 
 
 def _program() -> Check:
-    extras = {"PostgreSQL": "psycopg", "Prometheus": "prometheus_client"}
+    extras = {
+        "PostgreSQL": "psycopg",
+        "object stores": "obstore",
+        "Prometheus": "prometheus_client",
+    }
     there = [name for name, module in extras.items() if find_spec(module)]
     missing = [name for name in extras if name not in there]
     said = f"reconciler {__version__}, Python {platform.python_version()}, {sys.platform}"
-    said += f"; can talk to {' and '.join(there)}" if there else ""
-    said += f"; not to {' and '.join(missing)}" if missing else ""
+    said += f"; can talk to {', '.join(there)}" if there else ""
+    said += f"; not to {', '.join(missing)}" if missing else ""
     return Check("program", State.OK, said)
 
 

@@ -198,6 +198,10 @@ class Looking:
             found = compare(map(join, known), map(_without_inodes, self._scan(reader)))
         marked = self._marked(reader, found.differing, sure=not found.more)
         seen = judge(found.differing, asked.unsettled, asked.began, settle, complete=marked)
+        if found.more and not (seen.changes or seen.unsettled):
+            note = (
+                f"{len(marked.missed)} files wait for their done-marker, and those after them too"
+            )
         return Found(
             whole=True,
             listed=found.listed,

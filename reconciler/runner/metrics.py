@@ -98,7 +98,7 @@ class Prometheus(Metrics):
         self._runs = counter("runs_ended", "Runs that are over, by state.", "state")
         self._attempts = counter("attempts_ended", "Attempts that are over, by state.", "state")
         self._polls = counter("polls", "Looks at watched files: ok, error.", "outcome")
-        self._poll_time = histogram("poll_seconds", "How long a look took that went well.", _WORK)
+        self._poll_time = histogram("poll_seconds", "How long a look took.", _WORK)
         self._skipped = counter(
             "polls_skipped", "Polls left out, for the one before took too long."
         )
@@ -153,8 +153,6 @@ class Prometheus(Metrics):
         """Count a look at watched files that is written, and what it found."""
         self._polls.labels("error" if poll.error else "ok").inc()
         self._skipped.inc(poll.skipped)
-        if poll.error:
-            return
         self._poll_time.observe(poll.took / SECOND)
         self._listed.inc(poll.listed)
         for change in ("added", "modified", "deleted"):

@@ -95,7 +95,8 @@ class _Sight:
 
     ``watch`` is as it was written last, ``whole_at`` when all files are to be looked at again and
     ``settle`` how long one must stay unchanged. ``named`` are files that events told of; where they
-    told of more than they could name, some were ``missed``. ``skipped`` polls are for the next row.
+    told of more than they could name, some were ``missed``. ``skipped`` polls are for the next row,
+    and ``note`` is the last one's.
     """
 
     watch: Watch
@@ -111,6 +112,7 @@ class _Sight:
     rested_at: int = 0
     remounts: int = 0
     skipped: int = 0
+    note: str = ""
 
     def settled(self, now: int) -> frozenset[bytes]:
         """Name the files that have been unsettled for long enough to be looked at again."""
@@ -279,18 +281,18 @@ class Observer:
         try:
             found = looking.result()
         except Exception as error:  # noqa: BLE001  (whatever a store raises is its own)
-            self._failed(sight, error, now)
+            self._failed(sight, error, now, looking.took)
             return
         try:
-            self._found(sight, looking.asked, found, now)
+            self._found(sight, looking, found, now)
         except ReconcilerError:
             # What the ledger waits for is due until it is written; of the rest nobody else knows.
             sight.named |= looking.asked.names or frozenset()
             sight.missed |= looking.asked.names is None
             raise
 
-    def _found(self, sight: _Sight, asked: Asked, found: Found, now: int) -> None:
-        watch, interval = asked.watch, sight.timing.interval
+    def _found(self, sight: _Sight, looking: Looking, found: Found, now: int) -> None:
+        asked, watch, interval = looking.asked, looking.asked.watch, sight.timing.interval
         planned = _planned(watch.watched, now, interval)
         unsettled, unmarked = _merged(sight, asked, found, now)
         again = min((one.since + found.settle for one in unsettled.values()), default=planned)
@@ -313,7 +315,7 @@ class Observer:
             modified=kinds[FileChange.MODIFIED],
             deleted=kinds[FileChange.DELETED],
             waiting=len(unsettled) + len(unmarked),
-            took=found.took,
+            took=looking.took,
             skipped=sight.skipped if found.whole else 0,
             note=found.note,
         )
@@ -341,10 +343,10 @@ class Observer:
         if found.whole:
             sight.skipped, sight.remounts = skipped, found.remounts
             if not asked.due:
-                sight.rested_at = now + REST * found.took
-        self._tell(watch, poll)
+                sight.rested_at = now + REST * looking.took
+        self._tell(sight, watch, poll)
 
-    def _failed(self, sight: _Sight, error: BaseException, now: int) -> None:
+    def _failed(self, sight: _Sight, error: BaseException, now: int, took: int = 0) -> None:
         """Write a poll that found nothing out; it moves neither snapshot nor log."""
         watch, interval = sight.watch, sight.timing.interval
         meant = isinstance(error, ReconcilerError)
@@ -357,6 +359,7 @@ class Observer:
             listed=0,
             state=watch.state,
             next_poll=now + backoff,
+            took=took,
             error=text,
         )
         failures = watch.failures + 1
@@ -382,19 +385,16 @@ class Observer:
             )
         self._count_degraded()
 
-    def _tell(self, watch: Watch, poll: Poll) -> None:
-        """Log what is worth a line of a look that was written."""
-        place, named = _shown(watch.watched), about(watch=_shown(watch.watched))
-        if watch.failures:
-            log.info(
-                "watch %s is looked at again, %s looks had failed",
-                place,
-                watch.failures,
-                extra=named,
-            )
+    def _tell(self, sight: _Sight, before: Watch, poll: Poll) -> None:
+        """Log what is worth a line of a look that went well; a note that stays is told once."""
+        place, named = _shown(before.watched), about(watch=_shown(before.watched))
+        if before.failures:
+            text = "watch %s is looked at again, %s looks had failed"
+            log.info(text, place, before.failures, extra=named)
             self._count_degraded()
-        if poll.note:
+        if poll.note and poll.note != sight.note:
             log.info("watch %s: %s", place, poll.note, extra=named)
+        sight.note = poll.note
 
     def _count_degraded(self) -> None:
         degraded = sum(sight.watch.failures >= DEGRADED for sight in self._sights.values())

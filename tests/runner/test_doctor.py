@@ -10,16 +10,19 @@ from pathlib import Path
 import pytest
 
 from reconciler.clock import DAY, FixedClock, SystemClock
+from reconciler.data import Datastore, Watched
 from reconciler.datastore.local import LocalDatastore
 from reconciler.errors import NotFound, WorkspaceError
+from reconciler.plan.spec import spec_text
 from reconciler.runner import doctor as module
 from reconciler.runner.config import RunnerConfig
 from reconciler.runner.doctor import Patient, State, examine, filesystem
-from reconciler.runner.secrets import Secret
+from reconciler.runner.secrets import Secret, Secrets
 from reconciler.runner.zone_data import ZoneData
+from reconciler.settings import open_datastore
 from reconciler.workspace.sql import open_workspace
 from reconciler.workspace.sql.backup import open_upkeep
-from tests.workspace.make import a_run, edit, on_timer, schedule
+from tests.workspace.make import GIT, a_run, edit, on_timer, schedule
 
 
 @pytest.fixture
@@ -42,7 +45,7 @@ def patient(tmp_path, workspace):
         upkeep=lambda: opened,
         runner_active=lambda: True,
         read_config=RunnerConfig,
-        watched=lambda: {"landing": ""},
+        watched=lambda: {"landing": []},
         datastore=lambda _: LocalDatastore(f"file://{tmp_path}"),
     )
     opened.close()
@@ -66,7 +69,7 @@ def test_a_workspace_that_is_well_has_nothing_to_do(patient, workspace):
     assert {check.state for check in checks.values()} <= {State.OK, State.WARN}
     assert all(not check.way_out for check in checks.values() if check.state is State.OK)
     assert checks["runner"].said.startswith("pid 7 on here, since 20")
-    assert checks["datastore landing"].said == "its root can be listed, 4 files"
+    assert checks["datastore landing"].said == "its root can be listed"
     watched = ZoneData()
     assert watched.changed(0)
     assert checks["time zone data"].said.startswith(f"version {watched.version}, in /")
@@ -192,11 +195,52 @@ def test_a_datastore_that_cannot_be_listed_fails(patient):
     checks = found(
         patient,
         datastore=lambda _: LocalDatastore("file:///no/such/place"),
-        watched=lambda: {"a": "in"},
+        watched=lambda: {"a": [Watched(datastore="a", path="in")]},
     )
     assert checks["datastore a"].state is State.FAIL
     checks = found(patient, watched=raising(WorkspaceError("gone")))
     assert checks["datastores"].said == "gone"
+
+
+def test_each_watched_place_of_a_datastore_is_looked_at(patient, tmp_path):
+    places = [Watched(datastore="landing", path=path) for path in ("a", "b", "c")]
+    for path in ("a", "b"):
+        (tmp_path / path).mkdir()
+    gone = [
+        check
+        for check in examine(replace(patient, watched=lambda: {"landing": places}))
+        if check.name == "datastore landing"
+    ]
+    assert [(check.state, check.said) for check in gone] == [
+        (State.FAIL, f"folder '{tmp_path}/c' does not exist; create it")
+    ]
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "file").touch()
+    checks = found(patient, watched=lambda: {"landing": places})
+    assert checks["datastore landing"].said == "3 watched places can be listed"
+    checks = found(patient, watched=lambda: {"landing": places[:1] * 21})
+    said = "20 watched places can be listed, the first of 21"
+    assert checks["datastore landing"].said == said
+    checks = found(patient, watched=lambda: {"landing": places[:1]})
+    assert checks["datastore landing"].said == "a can be listed"
+
+
+def test_a_datastore_whose_secret_is_not_to_be_had_fails(patient, workspace):
+    key = "${{ secret.KEY }}"
+    store = Datastore(
+        name="cloud", url="az://box", account="acme", credentials={"account_key": key}
+    )
+    with workspace.registry.transaction() as write:
+        write.put_datastore(
+            owner=None, name="cloud", spec=spec_text(store), provenance=GIT, revision=None
+        )
+    check = found(
+        patient,
+        watched=lambda: {"cloud": []},
+        datastore=lambda name: open_datastore(workspace.ledger, name, Secrets({})),
+    )["datastore cloud"]
+    assert check.state is State.FAIL
+    assert check.said == "secret KEY is not declared in the runner's configuration"
 
 
 def test_secrets_that_others_may_read_are_a_warning(patient, tmp_path):

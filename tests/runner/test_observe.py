@@ -351,7 +351,7 @@ def test_what_it_does_is_counted(place):
 
     assert counted("polls_total", outcome="ok") == 2
     assert counted("polls_total", outcome="error") == 1
-    assert counted("poll_seconds_count") == 2
+    assert counted("poll_seconds_count") == 3
     assert counted("files_listed_total") == 3
     assert counted("file_changes_total", change="added") == 1
     assert counted("file_changes_total", change="modified") == 1

@@ -16,6 +16,7 @@ from reconciler.runner.status import Health, StatusServer, parse_address
 from reconciler.workspace.sql.backup import open_upkeep
 from tests.processes import runner, until
 from tests.site import HELLO, minutely, site
+from tests.workspace.make import poll
 
 
 class Asked:
@@ -182,7 +183,8 @@ def test_nobody_counts_nothing():
     NOBODY.started([], 0)
     NOBODY.ended([])
     NOBODY.learned([])
-    NOBODY.polled(1.0, failed=False)
+    NOBODY.polled(poll(1, 1))
+    NOBODY.degraded(1)
     assert vars(NOBODY) == {}
 
 
