@@ -24,7 +24,7 @@ from reconciler.errors import NotFound, ReconcilerError
 from reconciler.live import RegisteredSchedule
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.fate import Fate
-from reconciler.reconcile.looks import Look, Reader, place, standing
+from reconciler.reconcile.looks import MANY, Look, Reader, place, standing
 from reconciler.reconcile.operate import find_schedule, registered
 from reconciler.schedule import Schedule
 from reconciler.workspace.records import Watch
@@ -52,7 +52,8 @@ class _Subject:
         """Give who tells what changes came to for the schedule, if there is one."""
         if self.here is None or self.trigger is None:
             return None
-        return Reader(ledger, watch, self.here, self.trigger)
+        fires = ledger.fires(self.here.id, MANY)
+        return Reader(ledger, watch, self.here, self.trigger, fires)
 
 
 @click.command("polls", epilog="Example: reconciler polls score-on-arrival --changed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -19,7 +20,7 @@ from reconciler.schedule import Schedule
 from reconciler.trigger.snapshot import split
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 
     from reconciler.data import Watched
     from reconciler.datastore.base import DatastoreReader
@@ -71,11 +72,12 @@ def gather(  # noqa: PLR0913, PLR0917  (what is asked about, and whom one can as
         return found
     if _looked_at(watched, name):
         found = replace(found, present=present.of(name))
-    fires = _fires(ledger, here, trigger, path)
+    decided = ledger.fires(here.id, MANY)
+    fires = _about(decided, trigger, path)
     if watch is None:
         return replace(found, fires=fires)
     line = Line(ledger, here, schedule, now)
-    seen = _seen(ledger, watch, Reader(ledger, watch, here, trigger), name, line)
+    seen = _seen(ledger, watch, Reader(ledger, watch, here, trigger, decided), name, line)
     told = {one.outcome.fire.occurrence_key for one in seen if one.outcome.fire is not None}
     return replace(
         found,
@@ -237,14 +239,9 @@ def _polls_since(ledger: Ledger, watch: Watch, oldest: int) -> list[Poll]:
     return ledger.polls(watch.id, watch.poll_seq - oldest + 1) if oldest else []
 
 
-def _fires(
-    ledger: Ledger, here: RegisteredSchedule, trigger: DatastoreChange, path: bytes
-) -> tuple[Fire, ...]:
-    """Give the newest decisions whose facts name a file, whatever made them."""
-    text = path.decode("utf-8", "surrogateescape")
-    return tuple(
-        fire
-        for fire in ledger.fires(here.id, MANY)
-        if fire.facts is not None
-        and (fire.facts.get("datastore"), fire.facts.get("path")) == (trigger.datastore, text)
-    )[:FEW]
+def _about(fires: Sequence[Fire], trigger: DatastoreChange, path: bytes) -> tuple[Fire, ...]:
+    """Choose the newest decisions whose facts name a file, whatever made them."""
+    named = (trigger.datastore, path.decode("utf-8", "surrogateescape"))
+    known = ((fire, fire.facts) for fire in fires if fire.facts is not None)
+    found = (fire for fire, facts in known if (facts.get("datastore"), facts.get("path")) == named)
+    return tuple(islice(found, FEW))

@@ -19,14 +19,13 @@ from reconciler.live import DisabledBy
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile.answer import Explanation, Passage, Passed, Waiting
 from reconciler.reconcile.line import Line
-from reconciler.reconcile.looks import DEGRADED, place, standing
+from reconciler.reconcile.looks import standing, unable
 from reconciler.run import Decision, Gate, RunState
 from reconciler.schedule import Schedule, Status, WallGap
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.decide import held_by
 from reconciler.trigger.describe import clock_change, describe
 from reconciler.trigger.zones import resolve
-from reconciler.workspace.records import WatchState
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -469,16 +468,7 @@ class _Teller:
         """Say why no file can make it fire now; empty where one can."""
         if self._watch is None:
             return "nothing is watched for it" if self.by_data else ""
-        found = standing(self._watch, self._polls)
-        if found.state == DEGRADED:
-            since = (
-                "" if found.failing_since is None else f" since {self._clock(found.failing_since)}"
-            )
-            return f"{place(self._watch.watched)} cannot be looked at{since}: {found.error}"
-        if self._watch.state is WatchState.BASELINING:
-            failed = f", and looks fail: {found.error}" if found.error else ""
-            return f"what is there already is not known before the first complete look{failed}"
-        return ""
+        return unable(standing(self._watch, self._polls))
 
     def _clock(self, instant: int) -> str:
         """Write an instant as the schedule's clock shows it."""

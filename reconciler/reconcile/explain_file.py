@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from reconciler.clock import to_datetime
 from reconciler.data import DatastoreChange, Depth, FileChange, Initial
 from reconciler.fields import duration_text
 from reconciler.live import DisabledBy, RegisteredSchedule
 from reconciler.reconcile.fate import Fate, Outcome
-from reconciler.reconcile.looks import Standing, place
+from reconciler.reconcile.looks import Standing, moment, place
 from reconciler.run import Fire, Run, RunState
 from reconciler.schedule import Status
 from reconciler.trigger.arrivals import display, ignored_because
@@ -397,9 +395,3 @@ def _size(facts: bytes) -> str:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def moment(instant: int) -> str:
-    """Write an instant in UTC to the second: ``2026-03-02 12:00:05 UTC``."""
-    shown = to_datetime(instant) - timedelta(microseconds=instant % 1_000_000)
-    return f"{shown:%Y-%m-%d %H:%M:%S} UTC"

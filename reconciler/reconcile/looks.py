@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from reconciler.clock import to_datetime
 from reconciler.reconcile.fate import Decisions, Fate, Outcome, outcome
 from reconciler.trigger.snapshot import split
 from reconciler.workspace.records import LoggedChange, Poll, Watch, WatchState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from reconciler.data import DatastoreChange, Watched
     from reconciler.live import RegisteredSchedule
+    from reconciler.run import Fire
     from reconciler.workspace.ledger import Ledger
 
 # So many failed looks in a row make a watch degraded.
@@ -58,6 +61,23 @@ def standing(watch: Watch, polls: Sequence[Poll]) -> Standing:
     )
 
 
+def unable(found: Standing) -> str:
+    """Say why no file can make a schedule fire now; empty where one can."""
+    since = "" if found.failing_since is None else f" since {moment(found.failing_since)}"
+    if found.state == DEGRADED:
+        return f"{place(found.watch.watched)} cannot be looked at{since}: {found.error}"
+    if found.state == WatchState.BASELINING:
+        failed = f", and looks fail{since}: {found.error}" if found.error else ""
+        return f"what is there already is not known before the first complete look{failed}"
+    return ""
+
+
+def moment(instant: int) -> str:
+    """Write an instant in UTC to the second: ``2026-03-02 12:00:05 UTC``."""
+    shown = to_datetime(instant) - timedelta(microseconds=instant % 1_000_000)
+    return f"{shown:%Y-%m-%d %H:%M:%S} UTC"
+
+
 def place(watched: Watched) -> str:
     """Write what is watched: ``landing/incoming (and all below)``."""
     where = f"{watched.datastore}/{watched.path}".rstrip("/")
@@ -92,14 +112,22 @@ class Found:
 
 
 class Reader:
-    """Knows one schedule's way through its watch's change log; reads the log once."""
+    """Knows one schedule's way through its watch's change log; ``fires`` are its newest decisions.
+
+    It reads the log once for each question.
+    """
 
     def __init__(
-        self, ledger: Ledger, watch: Watch, here: RegisteredSchedule, trigger: DatastoreChange
+        self,
+        ledger: Ledger,
+        watch: Watch,
+        here: RegisteredSchedule,
+        trigger: DatastoreChange,
+        fires: Iterable[Fire],
     ) -> None:
         self._ledger, self._watch, self._here, self._trigger = ledger, watch, here, trigger
         self._standing = ledger.arrival(here.id)
-        self._decisions = Decisions(watch.id, ledger.fires(here.id, MANY))
+        self._decisions = Decisions(watch.id, fires)
 
     def looks(self, polls: Sequence[Poll]) -> list[Look]:
         """Tell what the changes of each poll came to."""
@@ -130,8 +158,3 @@ class Reader:
             self._decisions,
             earlier=polled_at < self._here.updated_at,
         )
-
-
-def unready(found: Standing) -> bool:
-    """Tell whether nothing can fire yet because what was there before is not known."""
-    return found.watch.state is WatchState.BASELINING
