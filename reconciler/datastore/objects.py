@@ -152,7 +152,7 @@ class ObjectDatastore:
     def _listed_by_rest(self, prefix: str, deep: bool, name: str) -> Iterator[Files]:  # noqa: FBT001
         """List all anew, for the sake of one name; what was listed already does no harm."""
         start = len(prefix)
-        for page in self._rest(name).list(prefix, deep=deep):
+        for page in self._rest(name).pages(prefix, deep=deep):
             files = [it for it in page if not it.key.endswith("/")]
             if nul := next((it.key for it in files if "\0" in it.key), None):
                 raise DatastoreError(f"{self._shown(nul)} has a NUL in its name; rename it")

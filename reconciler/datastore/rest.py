@@ -118,7 +118,7 @@ class Rest:
             return cls(place, azure=True, sign=_SharedKey(store.account or "", key))
         return cls(place, azure=True, sign=_SharedAccess(known["sas_token"].lstrip("?")))
 
-    def list(self, prefix: str, *, deep: bool) -> Iterator[list[Listed]]:
+    def pages(self, prefix: str, *, deep: bool) -> Iterator[list[Listed]]:
         """List what begins with ``prefix``, page by page; unless ``deep`` no further than a /."""
         listing = self._list_azure if self.azure else self._list_s3
         yield from listing(prefix, {} if deep else {"delimiter": "/"})

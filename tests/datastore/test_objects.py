@@ -87,7 +87,7 @@ def test_a_listing_of_several_pages_is_whole(full):
 
 def test_pages_of_hostile_names_follow_one_another(azurite, seaweedfs, full, monkeypatch):
     reader = Rest.open(full.datastore(), full.server.credentials)
-    pages = list(reader.list("in/", deep=True))
+    pages = list(reader.pages("in/", deep=True))
     assert len(pages) == 2
     assert sum(map(len, pages)) == MANY
     # Azurite's pages have 5,000 blobs; a marker says where the next one begins.
