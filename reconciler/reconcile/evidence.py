@@ -112,8 +112,7 @@ def paths_meant(asked: str, watched: Watched, url: str, folder: str) -> list[byt
         inside = text.removeprefix(store + b"/")
         from_top = [inside] if inside != text else []
         relative = [directory + b"/" + text if directory else text]
-        named = from_top and (not directory or inside.startswith(directory + b"/"))
-        found += [*from_top, *relative] if named else [*relative, *from_top]
+        found += [*from_top, *relative]
     if root is not None:
         found = [path for text in found for path in _below(root + b"/" + text, root)]
         found += _on_disk(name_bytes(posixpath.join(folder, asked)), root)
@@ -200,14 +199,11 @@ def _looked_at(watched: Watched, name: bytes) -> bool:
 def _likeliest(
     ledger: Ledger, watch: Watch | None, names: Mapping[bytes, bytes], there: Container[bytes]
 ) -> bytes | None:
-    """Choose the path of which something is known, else the first that is looked at."""
+    """Choose the path of which something is known; None where there is none."""
     for path, name in names.items():
-        if name in there:
+        if name in there or (watch is not None and ledger.log(watch.id, name=name, limit=1)):
             return path
-    for path, name in names.items():
-        if watch is not None and ledger.log(watch.id, name=name, limit=1):
-            return path
-    return next(iter(names), None)
+    return None
 
 
 def _seen(

@@ -109,6 +109,29 @@ def test_a_marker_that_is_missing_is_named(place, landing):
     assert told(place, "x.csv").code == "finished"
 
 
+def test_one_file_alone_is_looked_at_and_no_other(place, landing):
+    begin(place, file="x.csv")
+    for name in ("x.csv", "y.csv"):
+        (landing / name).write_text(name)
+    look(place)
+    place.finish()
+    (landing / "x.csv").unlink()
+    assert told(place, "x.csv").code == "finished"
+    other = told(place, "y.csv")
+    assert (other.code, other.store) == (
+        "other_file", "not asked, for it lies outside what is watched",
+    )  # fmt: skip
+
+
+def test_where_nothing_is_known_a_name_means_what_it_says_first(place, landing):
+    begin(place)
+    assert told(place, "landing/out/x.csv").code == "elsewhere"
+    assert told(place, "/nowhere/x.csv").code == "other_datastore"
+    (landing / "landing").mkdir()
+    assert told(place, "landing/in/x.csv").code == "absent"
+    assert about(place, "landing/in/x.csv").path == b"in/x.csv"
+
+
 def test_files_of_one_poll_share_its_run(place, landing):
     begin(place, batch="per_poll")
     for name in ("a", "b", "c.tmp"):
@@ -205,7 +228,7 @@ HERE = "/home/ann"
     [
         ("x.csv", "s3://b/p", [b"in/x.csv"]),
         ("landing/in/x.csv", "s3://b/p", [b"in/x.csv", b"in/landing/in/x.csv"]),
-        ("landing/out/x.csv", "s3://b/p", [b"in/landing/out/x.csv", b"out/x.csv"]),
+        ("landing/out/x.csv", "s3://b/p", [b"out/x.csv", b"in/landing/out/x.csv"]),
         ("a%20b", "s3://b/p", [b"in/a%20b", b"in/a b"]),
         ("ü", "s3://b/p", ["in/ü".encode()]),
         ("s3://b/p/in/a%20b", "s3://b/p", [b"in/a b"]),
