@@ -74,7 +74,7 @@ def _message(change: Change) -> Iterator[str]:
     if change.impact is not None and change.impact.fires_on_apply:
         yield "runs at once when applied"
     if change.files is not None and change.files.initial:
-        yield f"files {files_text(change.files)}"
+        yield files_text(change.files)
 
 
 def _command(level: str, title: str, message: str, place: dict[str, str] | None = None) -> str:

@@ -235,7 +235,7 @@ def _told(
     start = (changed or ours)[0]
     way = _round(graph.edges, start, within)
     taking = [one for one in way if isinstance(one, _Node | _Writing)]
-    more = len(nodes) - sum(isinstance(one, _Node) for one in way)
+    more = len(nodes) - len({one for one in way if isinstance(one, _Node)})
     others = f" ({more} more schedule{'s take' if more > 1 else ' takes'} part)" if more else ""
     file, line, column = desired.schedules[start.name].at("trigger", DatastoreChange.TAG)
     return PlanWarning(
@@ -284,16 +284,15 @@ def _round(
 
 def _words(way: list[_Vertex]) -> str:
     said = ""
-    for one in way[:-1]:
+    watched = ""
+    for one in way:
         match one:
             case _Node():
-                said += f"'{one.name}'{one.whose} runs "
+                said += f"'{one.name}'{one.whose}{watched}"
             case _Writing():
-                said += f"{one.name}, which writes "
+                said += f"{' and' if watched else ''} runs {one.name}, which writes "
             case _Written():
                 said += f"{one.text}; "
             case _Watching():
-                said += f"{one.text} is watched by "
-    last = way[-1]
-    assert isinstance(last, _Node), "a way begins and ends with a schedule"  # noqa: S101  (_round)
-    return f"{said}'{last.name}'"
+                watched = f" watches {one.text}"
+    return said

@@ -298,16 +298,15 @@ def files_text(files: Files) -> str:
         return f"too many files in {place} to count those that match, {fires}"
     noun = "file matches" if files.matching == 1 and not files.more else "files match"
     count = f"more than {files.matching}" if files.more else str(files.matching)
-    fires = "none of them fires"
-    if files.initial:
-        fires = (
-            "one run for all of them when applied"
-            if files.fires == 1
-            else "each fires when applied"
-        )
-        if files.matching == 1 and not files.more:
-            fires = "it fires when applied"
-    return f"{count} {noun} in {place} already, {fires}"
+    return f"{count} {noun} in {place} already, {_firing(files)}"
+
+
+def _firing(files: Files) -> str:
+    if not files.initial:
+        return "none of them fires"
+    if files.matching == 1:
+        return f"{'they fire' if files.more else 'it fires'} when applied"
+    return "one run for all of them when applied" if files.fires == 1 else "each fires when applied"
 
 
 def warned(one: PlanWarning) -> str:
@@ -354,7 +353,9 @@ def totals(plan: Plan) -> str:
         parts.append(f"Runs a day of what changes: {day}.")
     if plan.fires_on_apply:
         word = "fires" if plan.fires_on_apply == 1 else "fire"
-        parts.append(f"{plan.fires_on_apply} {word} at once.")
+        open_ended = any(c.files.more or c.files.fires is None for c in plan.changes if c.files)
+        least = "at least " if open_ended else ""
+        parts.append(f"{least}{plan.fires_on_apply} {word} at once.")
     return " ".join(parts)
 
 

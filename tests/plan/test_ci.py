@@ -94,13 +94,13 @@ def test_signs_with_a_meaning_are_escaped():
 def test_each_line_is_one_command_whatever_somebody_wrote(plan):
     text = github_annotations(plan)
     lines = text.split("\n")[:-1]
-    assert len(lines) == len(plan.guards) + len(plan.changes)
+    assert len(lines) == len(plan.guards) + len(plan.warnings) + len(plan.changes)
     assert all(COMMAND.fullmatch(line) for line in lines)
 
 
 def test_gitlab_counts_what_is_disabled_as_deleted():
     report = json.loads(gitlab_report(WHOLE))
-    assert report == {"create": 1, "update": 6, "delete": 2}
+    assert report == {"create": 1, "update": 7, "delete": 2}
 
 
 # As it stands in GitLab's documentation of the report.

@@ -6,7 +6,7 @@ from hypothesis import given
 
 from reconciler.errors import PlanFileError
 from reconciler.live import Owner
-from reconciler.plan.change import Action, Cause, FieldChange, Files, Guard, Side
+from reconciler.plan.change import FORMAT, Action, Cause, FieldChange, Files, Guard, Side
 from reconciler.plan.ci import github_annotations, gitlab_report
 from reconciler.plan.codec import (
     approval_digest,
@@ -202,7 +202,7 @@ def test_what_is_no_plan_is_refused(text):
 
 @pytest.mark.parametrize("version", ["1.0", "3.0", "20.1"])
 def test_another_format_is_refused(version):
-    text = plan_json(plan_of()).replace('"2.0"', f'"{version}"')
+    text = plan_json(plan_of()).replace(f'"{FORMAT}"', f'"{version}"')
     with pytest.raises(PlanFileError) as caught:
         read_plan(text, "plan.json")
     assert str(caught.value) == (
@@ -234,11 +234,12 @@ def test_a_plan_without_its_digest_is_refused():
 
 
 def test_a_forged_plan_that_lacks_something_is_refused(monkeypatch):
-    monkeypatch.setattr("reconciler.plan.codec._digest", lambda data: "same")
+    for module in ("codec", "saved"):
+        monkeypatch.setattr(f"reconciler.plan.{module}.json_digest", lambda data: "same")
     data = plan_data(plan_of(changed()))
     for key in data.keys() - {"format_version", "plan_digest"}:
         kept = {k: v for k, v in data.items() if k != key}
-        if key in {"resource_drift", "errored", "approval_digest"}:
+        if key in {"resource_drift", "errored", "approval_digest", "warnings"}:
             assert read_plan(json.dumps(kept)) == plan_of(changed())
             continue
         with pytest.raises(PlanFileError, match="the plan lacks a part of a plan: make a new one"):
@@ -248,8 +249,33 @@ def test_a_forged_plan_that_lacks_something_is_refused(monkeypatch):
 def test_a_later_minor_format_may_say_more(monkeypatch):
     plan = plan_of(changed())
     data = {**plan_data(plan), "format_version": "2.7", "news": 1}
-    monkeypatch.setattr("reconciler.plan.codec._digest", lambda _: data["plan_digest"])
+    monkeypatch.setattr("reconciler.plan.saved.json_digest", lambda _: data["plan_digest"])
     assert read_plan(json.dumps(data)) == plan
+
+
+def test_a_plan_that_was_recorded_before_there_were_warnings_is_read(monkeypatch):
+    plan = plan_of(changed(files=Files("landing/in", 412)))
+    data = json.loads(plan_json(plan))
+    del data["warnings"]
+    data["resource_changes"][0]["files"] = {"place": "landing/in", "matching": 412}
+    monkeypatch.setattr("reconciler.plan.saved.json_digest", lambda _: data["plan_digest"])
+    assert read_plan(json.dumps({**data, "format_version": "2.0"})) == plan
+
+
+def test_the_guard_on_what_runs_at_once_is_approved_but_where_it_hangs_on_files_that_are_seen():
+    guard = Guard("fires_on_apply", "too much", allowable=True)
+    clock = plan_of(created())
+    assert approval_digest(clock) != approval_digest(replace(clock, guards=(guard,)))
+    counts = (
+        Files("landing/in", 1, initial=True, fires=1),
+        Files("landing/in", None, initial=True, fires=None),
+    )
+    digests = {
+        approval_digest(plan_of(created(files=files), guards=guards))
+        for files in counts
+        for guards in ((), (guard,))
+    }
+    assert len(digests) == 1
 
 
 def test_a_plan_of_another_version_is_read_and_says_so():

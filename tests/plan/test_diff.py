@@ -5,7 +5,7 @@ import pytest
 from deepdiff import DeepDiff
 from hypothesis import given
 
-from reconciler.data import Datastore, DatastoreChange
+from reconciler.data import Batch, DataPath, Datastore, DatastoreChange, FileChange, Initial
 from reconciler.errors import InvalidValue
 from reconciler.manifest.emit import to_data
 from reconciler.manifest.shape import record_of
@@ -139,6 +139,8 @@ TYPED = Parameter(type=ParameterType.STRING)
 DUE = Deadline(start=timedelta(hours=1), finish=timedelta(days=2))
 TWICE = Dst(gap=WallGap.END)
 SMALL = Resources(cpus=1)
+KEYS = {"access_key_id": "${{ secret.ID }}", "secret_access_key": "${{ secret.KEY }}"}
+BUCKET = Datastore(name="landing", url="s3://landing")
 RETRIED = edited(STEP, retries=Retries(max=1))
 LATER = datetime(2027, 1, 1)  # noqa: DTZ001  (wall clock)
 FIELDS = [
@@ -151,7 +153,12 @@ FIELDS = [
     (CRON, {"expression": "1 6 * * *", "time_zone": "Asia/Tokyo", "start_time": LATER, "end_time": LATER}),
     (WATCH, {"datastore": "x", "path_on_datastore": "x", "polling_interval": 6.5, "settle": timedelta(1)}),
     (WATCH, {"data_path_parameter_name": "x", "include": ("*.csv",), "ignore": ()}),
+    (WATCH, {"recursive": True, "data_path": DataPath.DATASTORE, "changes": (FileChange.ADDED,)}),
+    (WATCH, {"batch": Batch.PER_POLL, "initial": Initial.TRIGGER, "done_marker": "x", "min_size": 7}),
+    (edited(WATCH, include=()), {"file": "x"}),
     (LANDING, {"name": "x", "description": "x", "url": "file:///x"}),
+    (BUCKET, {"anonymous": True, "endpoint": "http://x", "region": "eu-north-1"}),
+    (edited(BUCKET, url="az://x", account="abc"), {"account": "def"}),
     (NIGHTLY, {"name": "x", "description": "x", "pipeline": "x", "experiment_name": "x"}),
     (NIGHTLY, {"status": Status.DISABLED, "continue_on_step_failure": True, "overlap": Overlap.QUEUE}),
     (NIGHTLY, {"missed": Missed.ALL, "catchup_window": timedelta(1), "max_catchup": 7, "max_active_runs": 7}),
@@ -160,6 +167,7 @@ FIELDS = [
     (TWICE, {"gap": WallGap.SKIP, "overlap": WallOverlap.BOTH}),
     (edited(STEP, resources=SMALL).resources, {"cpus": 2.0, "memory": "2Gi", "gpus": 1}),
     (SCORE, {"name": "x", "description": "x", "code": "x", "environment": "x", "continue_on_step_failure": True}),
+    (SCORE, {"writes": ("landing/out",)}),
     (TYPED, {"type": ParameterType.DATAPATH, "default": "x", "description": "x"}),
     (STEP, {"command": ("x",), "timeout": timedelta(1), "env": {"A": "b"}}),
     (edited(STEP, command=(), shell="x"), {"shell": "y"}),
@@ -189,7 +197,7 @@ CASES = [(value, key, other) for value, others in FIELDS for key, other in other
 # What a path cannot end with: the records and mappings above, and a name that goes elsewhere.
 WHOLE = {
     (Schedule, "trigger"), (Schedule, "pipeline_parameters"), (Schedule, "tags"), (Datastore, "tags"),
-    (Schedule, "renamed_from"), (Pipeline, "tags"), (Pipeline, "parameters"), (Pipeline, "steps"),
+    (Datastore, "credentials"), (Schedule, "renamed_from"), (Pipeline, "tags"), (Pipeline, "parameters"), (Pipeline, "steps"),
     (Step, "name"), (Step, "depends_on"), (Step, "retries"), (Step, "resources"),
     (Schedule, "retries"), (Schedule, "deadline"), (Recurrence, "dst"), (Cron, "dst"),
 }  # fmt: skip
@@ -217,6 +225,11 @@ def test_no_field_of_any_kind_is_left_out():
     [
         (NIGHTLY, edited(NIGHTLY, tags={"a": "b"}), "tags.a"),
         (LANDING, edited(LANDING, tags={"a": "b"}), "tags.a"),
+        (
+            BUCKET,
+            edited(BUCKET, credentials=KEYS),
+            "credentials.access_key_id credentials.secret_access_key",
+        ),
         (SCORE, edited(SCORE, tags={"a": "b"}), "tags.a"),
         (NIGHTLY, edited(NIGHTLY, pipeline_parameters={"a": 1}), "pipeline_parameters.a"),
         (SCORE, edited(SCORE, steps=(edited(STEP, name="x"),)), "steps.score steps.x"),

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.clock import DAY, HOUR, MINUTE, iso, parse_instant, to_instant
-from reconciler.data import DatastoreChange
+from reconciler.data import DatastoreChange, FileChange
 from reconciler.errors import InvalidValue
 from reconciler.plan.impact import Impact, Side, impact, matching, runs_text
 from reconciler.schedule import (
@@ -27,6 +27,7 @@ from reconciler.schedule import (
 from reconciler.trigger.calendar import HORIZON
 from reconciler.trigger.compile import compile_trigger
 from reconciler.trigger.cron import parse
+from reconciler.trigger.snapshot import Files
 from reconciler.trigger.zones import resolve
 from tests.strategies import crons, examples, recurrences, walls
 
@@ -433,9 +434,36 @@ def test_a_zone_nobody_knows_is_refused():
         created(cron("0 2 * * *", "Europe/Pariss"))
 
 
+def listing(*names, size=1):
+    """List the files in two pieces."""
+    half = len(names) // 2
+    return [
+        Files(part, [b"%d 1@1" % size] * len(part)) for part in (names[:half], names[half:]) if part
+    ]
+
+
+def watching(**said):
+    return DatastoreChange(datastore="landing", **said)
+
+
 def test_the_files_that_match_are_those_that_would_count():
-    names = [b"a.csv", b".hidden.csv", b"b.csv.part", b"c.txt", b"\xff.csv", b"D.CSV"]
+    names = listing(b"a.csv", b".hidden.csv", b"b.csv.part", b"c.txt", b"\xff.csv", b"D.CSV")
     assert matching(FILES, names) == 4
-    assert matching(DatastoreChange(datastore="landing", include=("*.csv",)), names) == 2
-    assert matching(DatastoreChange(datastore="landing", ignore=()), iter(names)) == 6
+    assert matching(watching(include=("*.csv",)), names) == 2
+    assert matching(watching(ignore=()), iter(names)) == 6
+    assert matching(watching(ignore=(), min_size=2), names) == 0
+    # They are there already, whatever else has to happen to a file.
+    assert matching(watching(changes=(FileChange.DELETED,)), names) == 4
     assert matching(FILES, []) == 0
+
+
+def test_files_that_wait_for_their_marker_do_not_match_and_markers_never_do():
+    names = listing(b"a.csv", b"a.csv.done", b"b.csv", b"c.csv.done", b"d/e", b"d/e.done")
+    assert matching(watching(done_marker="{name}.done", recursive=True), names) == 2
+    assert matching(watching(done_marker="_SUCCESS"), names) == 0
+    complete = listing(b"_SUCCESS", b"a", b"b", b"d/e")
+    assert matching(watching(done_marker="_SUCCESS", recursive=True), complete) == 2
+
+
+def test_one_file_that_is_watched_matches_by_whatever_name():
+    assert matching(watching(file=".hidden.tmp"), listing(b".hidden.tmp")) == 1

@@ -247,7 +247,7 @@ def test_nothing_that_somebody_wrote_becomes_markup_or_a_mention(plan):
     assert tokens["tr_open"] == (1 + count if count else tokens["tr_open"])
     assert tokens["td_open"] == (5 * count if count else tokens["td_open"])
     assert tokens["heading_open"] == 1 + bool(plan.suppressed) + bool(plan.held)
-    lists = len(plan.guards) + len(plan.suppressed) + len(plan.held)
+    lists = sum(map(len, (plan.guards, plan.warnings, plan.suppressed, plan.held)))
     assert tokens["list_item_open"] == lists
     words, markup = outside_code(text)
     assert not any(re.search(r"[@<>#\[]|www|script|--.*--", word) for word in unaccented(words))

@@ -312,6 +312,30 @@ def test_files_that_are_there_already_are_counted(matching, said):
     assert lines(change) == [f"files   {said}"]
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ((412, False, 412), "412 files match in landing/in already, each fires when applied"),
+        ((412, False, 1), "412 files match in landing/in already, one run for all of them when applied"),
+        ((1, False, 1), "1 file matches in landing/in already, it fires when applied"),
+        ((1, True, 1), "more than 1 files match in landing/in already, they fire when applied"),
+        ((9, True, 9), "more than 9 files match in landing/in already, each fires when applied"),
+        ((0, True, None), "too many files in landing/in to count those that match, which fire when applied"),
+        ((0, False, 0), "no file matches in landing/in yet"),
+        ((None, False, None), "landing/in is not visible from here; what is there already fires when applied"),
+    ],
+)  # fmt: skip
+def test_files_that_fire_when_applied_are_told(files, said):
+    matching, more, runs = files
+    change = changed(fields=(), files=Files("landing/in", matching, more, initial=True, fires=runs))
+    assert lines(change) == [f"files   {said}"]
+
+
+def test_more_files_than_a_plan_counts_are_not_said_to_be_none():
+    said = "too many files in landing/in to count those that match, none of which fires"
+    assert lines(changed(fields=(), files=Files("landing/in", 0, more=True))) == [f"files   {said}"]
+
+
 def test_fires_are_told_shortly():
     first = parse_instant("2026-12-31T23:30:00Z")
     assert fires((), "UTC") == "none"

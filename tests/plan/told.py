@@ -16,6 +16,7 @@ from reconciler.plan.change import (
     Held,
     Kind,
     Plan,
+    PlanWarning,
     Reason,
     Side,
     Suppressed,
@@ -145,6 +146,12 @@ WHOLE = plan_of(
         files=Files("landing/in", 412),
         notes=("it looks like 'attic'",),
     ),
+    changed(
+        "backlog",
+        after=spec(name="backlog", trigger={"datastore_change": {"datastore": "landing"}}),
+        impact=Impact(before=DAILY),
+        files=Files("landing/old", 100_000, more=True, initial=True, fires=100_000),
+    ),
     created(),
     changed(
         fields=(
@@ -169,6 +176,16 @@ WHOLE = plan_of(
         cause=Cause.DRIFTED,
         fields=(FieldChange("status", "Disabled", "Active", "Active", Side.LIVE),),
         impact=Impact(after=DAILY),
+    ),
+    warnings=(
+        PlanWarning(
+            file="schedules/arrivals.yml",
+            line=5,
+            column=3,
+            id="loop",
+            message="runs may start each other without end: 'arrivals' runs score, which ...",
+            objects=("Schedule.arrivals", "Pipeline.score"),
+        ),
     ),
     guards=(
         Guard("protected", "Schedule 'old' is protected; take that away in Git first"),
@@ -246,7 +263,8 @@ changes = st.builds(
     protected=st.booleans(),
     notes=st.lists(texts, max_size=2).map(tuple),
     impact=st.none() | impacts,
-    files=st.none() | st.builds(Files, texts, st.none() | counts),
+    files=st.none()
+    | st.builds(Files, texts, st.none() | counts, st.booleans(), st.booleans(), st.none() | counts),
 )
 holds = st.builds(
     Hold,
@@ -271,6 +289,17 @@ plans = st.builds(
     as_of=instants,
     tool=texts,
     guards=several(st.builds(Guard, texts, texts, st.booleans())),
+    warnings=several(
+        st.builds(
+            PlanWarning,
+            file=texts,
+            line=counts,
+            column=counts,
+            id=texts,
+            message=texts,
+            objects=several(texts),
+        )
+    ),
     suppressed=several(st.builds(Suppressed, texts, texts, st.sampled_from(Reason), plain, plain)),
     held=several(st.builds(Held, texts, holds)),
     commit=st.none() | texts,
