@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from reconciler.data import DatastoreChange
+from reconciler.manifest.syntax import one_line
 from reconciler.plan.change import FIRES_ON_APPLY, Action, Guard, Kind
 from reconciler.plan.spec import spec_value
 from reconciler.schedule import Schedule, Status
@@ -94,7 +95,7 @@ def at_once(plan: Plan, limits: Limits) -> Iterator[Guard]:
         yield _limit(FIRES_ON_APPLY, f"{text}; {way}, {where}")
     unseen = sorted({files.place for files in asking if files.fires is None})
     if unseen:
-        places = ", ".join(unseen[:_SOME]) + (", ..." if len(unseen) > _SOME else "")
+        places = ", ".join(map(one_line, unseen[:_SOME])) + (", ..." if len(unseen) > _SOME else "")
         text = f"how many files would start runs at once cannot be told from here ({places})"
         yield _limit(FIRES_ON_APPLY, f"{text}; plan where they can be seen")
 

@@ -129,7 +129,7 @@ def test_validate_lists_problems_as_json(shop):
     }
     shop.edit("schedules/nightly.yml", "batch_size: many", "batch_size: 1")
     assert shop("validate", "--output", "json").data == {
-        "ok": True, "problems": [], "files": 4, "schedules": 2, "pipelines": 1, "datastores": 1,
+        "ok": True, "problems": [], "warnings": [], "files": 4, "schedules": 2, "pipelines": 1, "datastores": 1,
     }  # fmt: skip
 
 
