@@ -4,6 +4,7 @@ Run as ``python -m tests.crash.nursery`` it reads orders from standard input, a 
 and answers each with the pid of a new runner and, when that is over, with how it ended.
 """
 
+import faulthandler
 import itertools
 import json
 import logging
@@ -20,7 +21,8 @@ import psutil
 
 from reconciler import settings
 from reconciler.runner.config import RunnerConfig
-from tests.crash.points import POINTS, SHIM_POINTS, ExecutorPort, LedgerPort, Port
+from reconciler.runner.secrets import Secret
+from tests.crash.points import POINTS, SHIM_POINTS, DatastorePort, ExecutorPort, LedgerPort
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 60  # seconds; a runner that was to die and lives so long has hung
@@ -66,20 +68,24 @@ class ScaledClock:
         return self._instant + (time.monotonic_ns() - self._begun) * self._speed // 1_000
 
 
-def open_runner(url, clock, tell, restless=None):
+def open_runner(url, clock, tell, restless=None, secrets=()):
     """Put a runner together as the product does, with ports that tell."""
     workspace = settings.open_workspace(url, clock=clock)
-    plain_executor, plain_datastore = settings.open_executor, settings.open_datastore
+    plain_executor, plain_store = settings.open_executor, settings.open_store
     settings.open_executor = lambda *given: ExecutorPort(plain_executor(*given), tell, restless)
-    settings.open_datastore = lambda *given: Port(plain_datastore(*given), tell)
+    settings.open_store = lambda *given: DatastorePort(plain_store(*given), tell)
     workspace = replace(workspace, ledger=LedgerPort(workspace.ledger, tell))
-    return settings.open_runner(workspace, RunnerConfig())
+    known = {name: Secret(file=file) for name, file in dict(secrets).items()}
+    # By a clock that seldom goes on, many starts fall into one minute.
+    config = RunnerConfig(secrets=known, max_starts_per_minute=10**6)
+    return settings.open_runner(workspace, config)
 
 
-def live(*, url, home, log, instant, speed, point=None, calls=None, freeze=False):
+def live(*, url, home, log, instant, speed, point=None, calls=None, freeze=False, secrets=()):
     """Be a runner until the ``point`` or so many ``calls``, whatever comes first, or SIGTERM.
 
     With ``freeze`` what it has started is stopped when it dies, its pids in the file ``frozen``.
+    ``secrets`` are files by the name of the secret that is in each.
     """
     os.dup2(os.open(log, os.O_CREAT | os.O_APPEND | os.O_WRONLY), 2)
     logging.basicConfig(level=logging.INFO, format="%(process)d %(levelname)s %(message)s")
@@ -102,8 +108,9 @@ def live(*, url, home, log, instant, speed, point=None, calls=None, freeze=False
     if point or calls:
         restless, news = os.pipe()
         os.write(news, b"!")
+        faulthandler.register(signal.SIGALRM, chain=True)  # where it hangs is in its log
         signal.alarm(LONGEST)
-    open_runner(url, ScaledClock(instant, speed), tell, restless).run()
+    open_runner(url, ScaledClock(instant, speed), tell, restless, secrets).run()
 
 
 def main():
@@ -124,6 +131,7 @@ def main():
 def warm_up():
     """Import what a runner does, so that no child has to."""
     import reconciler.datastore.local
+    import reconciler.datastore.objects
     import reconciler.executor.local
     import reconciler.manifest.emit
     import reconciler.runner.compose

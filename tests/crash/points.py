@@ -45,6 +45,19 @@ class LedgerPort(Port):
         self._tell("committed", calls, None)
 
 
+class DatastorePort(Port):
+    """A datastore; a listing is told as ``scanned`` once all of it was read."""
+
+    def scan(self, watched):
+        yield from self._port.scan(watched)
+        self._tell("scanned", (watched,), None)
+
+    def look(self, watched, names):
+        found = self._port.look(watched, names)
+        self._tell("looked_at", (watched, names), found)
+        return found
+
+
 class ExecutorPort(Port):
     """An executor; with ``restless`` it always has news, so that its runner never sleeps."""
 
@@ -80,10 +93,18 @@ def _seen(evidence):
     )
 
 
-def _polled(name, calls, _):
-    return name == "committed" and "record_poll" in calls and calls["record_poll"][0][0].changed > 0
+def _polled(when):
+    return lambda name, calls, _: (
+        name == when and "record_poll" in calls and calls["record_poll"][0][0].changed > 0
+    )
 
 
+POLL_POINTS = {
+    "POLL_LISTED": lambda name, *_: name == "scanned",
+    "FILES_LOOKED_AT": lambda name, *_: name == "looked_at",
+    "POLL_COMMITTING": _polled("committing"),
+    "POLL_COMMITTED": _polled("committed"),
+}
 # What has just happened when a runner dies; each is ``reached(method, arguments, answer)``.
 POINTS = {
     "FIRE_CLAIMED": _answered("due_timers"),
@@ -96,7 +117,6 @@ POINTS = {
     # The shim died first, right after that, and the runner as it learned of it.
     "TOKEN_TAKEN": _seen(Gone),
     "EXIT_WRITTEN": _seen(Exited),
-    "POLL_LISTED": lambda name, _, answer: name == "list" and bool(answer.files),
-    "POLL_COMMITTED": _polled,
+    **POLL_POINTS,
 }
 SHIM_POINTS = {"TOKEN_TAKEN", "EXIT_WRITTEN"}

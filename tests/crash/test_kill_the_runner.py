@@ -50,7 +50,7 @@ def up_to_now(world):
 
         until(
             lambda: (
-                ledger.polls("landing", "", 1)[0].polled_at > world.now
+                ledger.polls(ledger.watches()[0].id, 1)[0].polled_at > world.now
                 and all(schedule.next_due > world.now for schedule in clock())
             )
         )

@@ -1,5 +1,6 @@
 """A project that fires by clock and by data, on one store, and what must hold of it in the end."""
 
+import json
 import os
 import signal
 from collections import Counter
@@ -18,6 +19,7 @@ from reconciler.schedule import Schedule
 from reconciler.settings import open_folder
 from reconciler.trigger.compile import compile_trigger
 from reconciler.workspace.sql import open_workspace
+from tests.crash.files import Rule, known, listing, logged, path_of, replayed
 from tests.processes import until
 
 SECOND = 1_000_000
@@ -57,6 +59,20 @@ trigger:
   datastore_change:
     {{datastore: landing, polling_interval: 0.01, settle: 0s, data_path_parameter_name: file}}
 {fields}"""
+FILES = """
+kind: Schedule
+name: {name}
+pipeline: once
+trigger:
+  datastore_change:
+    {{datastore: landing, path_on_datastore: '{path}', polling_interval: 0.01,
+      data_path_parameter_name: file, {trigger}}}
+{fields}"""
+# Keeps the list of files that a program was given.
+KEPT = (
+    'case "$RECONCILER_PARAM_file" in'
+    ' */files.jsonl) cat "$RECONCILER_PARAM_file" > {lists}/$RECONCILER_RUN_ID;; esac'
+)
 
 
 class Sqlite:
@@ -114,13 +130,16 @@ class World:
         self.folder, self.store, self.nursery = folder, store, nursery
         self.project, self.landing = folder / "project", folder / "project" / "landing"
         self.started, self.log = folder / "started", folder / "runner.log"
+        self.lists, self.rules, self.secrets = folder / "lists", {}, {}
         self.landing.mkdir(parents=True)
+        self.lists.mkdir()
         # What ends is dated by the machine, so the clock is never behind it.
         self.now = SystemClock().now() // SECOND * SECOND + SECOND
         store.turn(self.now, 0)
 
-    def apply(self, *documents, rest="true"):
+    def apply(self, *documents, rest=None):
         """Apply the pipelines and these schedules; ``rest`` is what a step does after it began."""
+        rest = KEPT.format(lists=self.lists) if rest is None else rest
         said = SAID.format(started=self.started)
         text = PIPELINES.format(said=said, rest=rest)
         (self.project / "reconciler.yml").write_text("project: test\ninclude: ['*.yml']\n")
@@ -135,10 +154,14 @@ class World:
         with closing(self.store.open(self.now)) as workspace:
             yield workspace
 
-    def die(self, **death):
-        """Have a runner live until its death."""
+    def die(self, meanwhile=lambda: None, **death):
+        """Have a runner live until its death; ``meanwhile`` something happens."""
         self._begin(**death)
-        assert self.nursery.end() == -signal.SIGKILL, self.log.read_text()
+        meanwhile()
+        assert (code := self.nursery.end()) == -signal.SIGKILL, (
+            code,
+            self.log.read_text()[-3_000:],
+        )
 
     def live(self, over, speed=0):
         """Have a runner live until ``over(ledger)``, and end in order."""
@@ -151,7 +174,7 @@ class World:
             self.nursery.end()
             raise
         os.kill(pid, signal.SIGTERM)
-        assert self.nursery.end() == 0, self.log.read_text()
+        assert (code := self.nursery.end()) == 0, (code, self.log.read_text()[-3_000:])
 
     def settle(self):
         """Have a runner live until nothing is left to be done at the present instant."""
@@ -179,6 +202,7 @@ class World:
             home=str(self.folder),
             log=str(self.log),
             instant=self.now,
+            secrets=self.secrets,
             **order,
         )
 
@@ -203,7 +227,7 @@ class World:
                 fired |= self._one_run_each(fires, runs)
                 trigger = spec_value(Schedule, schedule.spec).trigger
                 if isinstance(trigger, DatastoreChange):
-                    self._each_change_once(ledger, schedule, fires)
+                    self._each_change_once(ledger, schedule, fires, runs)
                 else:
                     calendar = compile_trigger(trigger, schedule.created_at)
                     until_ = max(self.now, schedule.processed_to)
@@ -226,23 +250,37 @@ class World:
         assert len(ids) == len(launched)
         return ids
 
-    def _each_change_once(self, ledger, schedule, fires):
-        (watch,) = [w for w in ledger.watches() if schedule.id in w.schedule_ids]
-        with ledger.transaction() as tx:
-            logged = tx.changes(watch.id, 0, 10**6)
-        assert [change.seq for change in logged] == list(range(1, len(logged) + 1))
-        keys = [f"d:{watch.id}:{c.seq}" for c in logged if c.change != "deleted"]
-        assert sorted(fire.occurrence_key for fire in fires) == sorted(keys)
-        last = {}
-        for change in logged:
-            # Two changes in a row to one version would be one change seen twice.
-            assert last.get(change.file.name) != (change.change != "deleted", change.file)
-            last[change.file.name] = (change.change != "deleted", change.file)
-        there = {os.fsencode(file.name): file.stat() for file in self.landing.iterdir()}
-        assert {name for name, (exists, _) in last.items() if exists} == set(there)
-        for name, status in there.items():
-            file = last[name][1]
-            assert (file.size, file.mtime_ns) == (status.st_size, status.st_mtime_ns)
+    def _each_change_once(self, ledger, schedule, fires, runs):
+        """Hold a schedule by data against its watch's log: one decision for each occurrence."""
+        watch = ledger.watch_of(schedule.id)
+        lines = logged(ledger, watch)
+        if not self.rules:  # then there is one schedule, on a directory that was empty at first
+            assert replayed({}, lines) == listing(self.landing) == known(ledger, watch)
+        rule = self.rules.get(schedule.name, Rule())
+        due = rule.occurrences(watch.id, lines)
+        keys = Counter(fire.occurrence_key for fire in fires)
+        assert keys == Counter(list(due)), (
+            schedule.name,
+            keys - Counter(list(due)),
+            Counter(list(due)) - keys,
+        )
+        for fire in fires:
+            run = runs[fire.run_id]
+            told = self._list_of(ledger, run) if rule.per_poll else [run.facts]
+            assert [(file["path"], file["change"], file["state"]) for file in told] == [
+                (path_of(watch, line.name), line.change, line.facts.decode())
+                for line in due[fire.occurrence_key]
+            ]
+
+    def _list_of(self, ledger, run):
+        """Give the list of files that a run was made for, which is what its program has read."""
+        given = [json.loads(line) for line in ledger.files(run.id).splitlines()]
+        assert len(given) == run.facts["files"]
+        read = (self.lists / run.id).read_text().splitlines()
+        assert [{**json.loads(line), "local": ""} for line in read] == [
+            {**file, "local": ""} for file in given
+        ]
+        return given
 
     def starts(self):
         """Count how often user code of each attempt was started."""
@@ -275,6 +313,12 @@ def by_clock(name, now, second, pipeline="once", **fields):
     )
 
 
+def by_files(name, path="", trigger="settle: 0s", **fields):
+    """Write a schedule that runs ``once`` for files below a path of the datastore."""
+    extra = "".join(f"{key}: {value}\n" for key, value in fields.items())
+    return FILES.format(name=name, path=path, trigger=trigger, fields=extra)
+
+
 def by_data(**fields):
     """Write the schedule that runs ``once`` for each file that arrives."""
     return DATA.format(fields="".join(f"{key}: {value}\n" for key, value in fields.items()))
@@ -284,4 +328,4 @@ def ended(runs):
     return Counter((run.state, run.reason) for run in runs)
 
 
-__all__ = ["STORES", "RunState", "World", "by_clock", "by_data", "ended"]
+__all__ = ["STORES", "RunState", "World", "by_clock", "by_data", "by_files", "ended"]
