@@ -48,7 +48,7 @@ def _data(trigger: DatastoreChange) -> str:
     if trigger.changes != _USUAL:
         what += f" {' or '.join(trigger.changes)}"
     if trigger.min_size:
-        what += f" of {trigger.min_size} bytes or more"
+        what += f" of {trigger.min_size} byte{'' if trigger.min_size == 1 else 's'} or more"
     if trigger.done_marker is not None:
         what += f" with {trigger.done_marker} beside"
     together = ", one run for all of a look" if trigger.batch is Batch.PER_POLL else ""

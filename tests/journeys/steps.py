@@ -139,6 +139,14 @@ def place(world, a, b):
     world.declare()
 
 
+def writes(world, a, b):
+    """Say where a pipeline writes: maybe where somebody looks."""
+    one, _ = some(world, a, "Pipeline")
+    if one:
+        one["writes"] = ([], ["s1/in"], ["s2"], ["s1/out", "lake/in"], ["nowhere/in"])[b % 5]
+    world.declare()
+
+
 def code(world, a, b):
     file = (*CODE, "jobs/code/more/new.py", "lib/old.pyc")[a % 5]
     world.put(file, f"print({b % 4})\n")
@@ -317,7 +325,7 @@ def others(world, a, b):
 
 EDITS = (
     add, take, move, delete, move_file, rename, edit, annotate, repeat, retype, recode, place,
-    broken, settings,
+    writes, broken, settings,
 )  # fmt: skip
 STEPS = (
     *EDITS, edit, code, uncode, mode, link, ignore, unused, commit, amend, older, clean,

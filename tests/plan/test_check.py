@@ -18,6 +18,11 @@ from tests.plan.world import (
 )
 
 UNKNOWN = "neither declared here nor registered in the workspace"
+BUCKET = LANDING.replace("file:///landing", "s3://landing")
+NO_FOLDER = (
+    "datastore 'landing' is no folder, so no program can open its files; "
+    "write data_path: datastore, and let the step run `reconciler get`"
+)
 CASES = {
     "an unknown pipeline": (
         (NIGHTLY,),
@@ -34,6 +39,14 @@ CASES = {
     "an unknown datastore": (
         (PIPELINE.replace(", default: landing/x.csv", ""), ARRIVAL),
         [f"1.yml:5:43: datastore 'landing' is {UNKNOWN}"],
+    ),
+    "a path that no program can open": (
+        (
+            PIPELINE,
+            BUCKET,
+            ARRIVAL.replace("datastore: landing", "datastore: landing, data_path: local"),
+        ),
+        [f"2.yml:5:63: {NO_FOLDER}"],
     ),
     "a parameter the pipeline does not have": (
         (PIPELINE, LANDING, NIGHTLY.replace("{size: 2}", "{sise: 2}")),
@@ -172,3 +185,14 @@ def test_a_reference_to_a_manifest_that_is_broken_itself_is_not_called_unknown()
     broken = frozenset({("Pipeline", "score"), ("Datastore", "landing")})
     assert problems(desired(*texts), Live(), broken) == ()
     assert len(problems(desired(*texts), Live(), frozenset({("Datastore", "landing")}))) == 2
+
+
+def test_a_path_to_open_needs_a_folder_that_is_declared_or_registered():
+    local = ARRIVAL.replace("datastore: landing", "datastore: landing, data_path: local")
+    assert said(desired(PIPELINE, LANDING, local), Live()) == []
+    others = applied(LANDING, owner=OTHER)
+    assert said(desired(PIPELINE, local), others) == []
+    remote = applied(BUCKET, owner=OTHER)
+    assert said(desired(PIPELINE, local), remote) == [f"1.yml:5:61: {NO_FOLDER}"]
+    there = local.replace("local", "datastore")
+    assert said(desired(PIPELINE, there), remote) == []

@@ -5,8 +5,9 @@ import pytest
 from reconciler.live import Live
 from reconciler.manifest.terms import Limits, OnMissing, Terms
 from reconciler.plan.build import build_plan
-from reconciler.plan.change import Guard
+from reconciler.plan.change import Files, Guard
 from reconciler.plan.desired import Kept
+from reconciler.plan.guards import at_once
 from reconciler.schedule import Status
 from tests.plan.world import (
     ALL,
@@ -238,3 +239,60 @@ def test_guards_of_the_source_stand_beside_the_plan_s_own():
     plan = build_plan(desired(), applied(LANDING), further=[own])
     assert [guard.id for guard in plan.guards] == ["dirty", "empty"]
     assert plan.blocking(frozenset({"dirty", "empty"})) == ()
+
+
+def starting(*files, limit, by_clock=0):
+    """Plan so many schedules without a start, and some that ask for files that are there."""
+    hourly = "trigger: {recurrence: {frequency: Hour}}"
+    daily = 'trigger: {recurrence: {frequency: Day, time_of_day: "06:30"}}'
+    clocks = [one.replace(daily, hourly) for one in named("a", "b", "c")[:by_clock]]
+    arrivals = [ARRIVAL.replace("arrival", f"arrival{n}") for n in range(len(files))]
+    wanted = limited(*clocks, *arrivals, fires_on_apply=limit)
+    plan = build_plan(wanted, Live())
+    known = dict(zip([f"arrival{n}" for n in range(len(files))], files, strict=True))
+    changes = tuple(replace(one, files=known.get(one.name)) for one in plan.changes)
+    return [one.message for one in at_once(replace(plan, changes=changes), wanted.terms.limits)]
+
+
+def asking(matching, fires, *, more=False, place="landing/in"):
+    return Files(place, matching, more, initial=True, fires=fires)
+
+
+OR = "raise it in reconciler.yml or add --allow fires_on_apply"
+
+
+def test_runs_for_files_that_are_there_count_as_what_runs_at_once():
+    assert starting(asking(5, 5), limit=5) == []
+    assert starting(asking(5, 5), limit=4) == [
+        (
+            "5 runs for files that are there would start at once, more than the limit of 4; "
+            f"leave out initial: trigger, {OR}"
+        )
+    ]
+    assert starting(asking(5, 1), limit=0) == [
+        (
+            "1 run for files that are there would start at once, more than the limit of 0; "
+            f"leave out initial: trigger, {OR}"
+        )
+    ]
+    assert starting(asking(3, 3), asking(9, 9, more=True), limit=4, by_clock=2) == [
+        (
+            "2 schedules and more than 12 runs for files that are there would start at once, "
+            f"more than the limit of 4; leave out initial: trigger, {OR}"
+        )
+    ]
+    assert starting(Files("landing/in", 9), limit=0) == []
+    assert starting(limit=0, by_clock=1) == [
+        f"1 schedule would run at once, more than the limit of 0; give it first_run: aligned, {OR}"
+    ]
+
+
+def test_what_nobody_can_tell_is_no_reason_to_go_on():
+    unseen = [asking(None, None, place=f"landing/{n}\n") for n in range(6)]
+    assert starting(*unseen, unseen[0], limit=9) == [
+        (
+            "how many files would start runs at once cannot be told from here (landing/0\\n, "
+            "landing/1\\n, landing/2\\n, landing/3\\n, landing/4\\n, ...); "
+            "plan where they can be seen or add --allow fires_on_apply"
+        )
+    ]

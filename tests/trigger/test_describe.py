@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reconciler.clock import DAY, HOUR, iso, parse_instant
-from reconciler.data import DatastoreChange
+from reconciler.data import Batch, DatastoreChange, FileChange, Initial
 from reconciler.retries import Retries
 from reconciler.schedule import (
     Cron,
@@ -67,6 +67,22 @@ def every(frequency, **fields):
         (
             DatastoreChange(datastore="landing", path_on_datastore="in", polling_interval=0.5, include=("*.csv", "*.txt")),
             "files matching *.csv or *.txt in landing/in, looked at every 30s",
+        ),
+        (
+            DatastoreChange(datastore="landing", recursive=True, batch=Batch.PER_POLL),
+            "files in landing and below, looked at every 5m, one run for all of a look",
+        ),
+        (
+            DatastoreChange(datastore="landing", path_on_datastore="in", file="a.csv", min_size=1),
+            "file landing/in/a.csv of 1 byte or more, looked at every 5m",
+        ),
+        (
+            DatastoreChange(
+                datastore="landing", done_marker="_OK", min_size=2, initial=Initial.TRIGGER,
+                changes=(FileChange.ADDED, FileChange.DELETED),
+            ),
+            ("files in landing added or deleted of 2 bytes or more with _OK beside, and those that are "
+            "there, looked at every 5m"),
         ),
     ],
 )  # fmt: skip
