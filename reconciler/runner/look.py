@@ -6,8 +6,10 @@ is never written has done nothing, and the next one finds the same.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
@@ -35,8 +37,10 @@ if TYPE_CHECKING:
 # A file in a folder may still be being written; an object appears whole.
 LOCAL_SETTLE, REMOTE_SETTLE = 2 * SECOND, 0
 # What a baseline keeps in memory; the rest waits in a temporary file.
-_SPOOLED = 32 << 20
+_SPOOLED = 4 << 20
 _LENGTH = 4
+# After so many files it is worth while to give memory back.
+_MANY = 100_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +271,14 @@ class Looking:
         folder = self.asked.watch.watched.directory.encode("utf-8", "surrogateescape")
         usual = REMOTE_SETTLE if reader.local_path(folder) is None else LOCAL_SETTLE
         return max((usual if one is None else one for one in self.asked.settles), default=usual)
+
+
+def give_back(listed: int) -> None:
+    """Let others have the memory that a long look took, which glibc would keep for the next."""
+    if listed < _MANY:
+        return
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _away(watch: Watch, place: str) -> str:

@@ -22,7 +22,7 @@ from reconciler.clock import MINUTE
 from reconciler.data import DatastoreChange, FileChange
 from reconciler.errors import DatastoreError, ReconcilerError
 from reconciler.runner.logs import about
-from reconciler.runner.look import Asked, Found, Looking
+from reconciler.runner.look import Asked, Found, Looking, give_back
 from reconciler.runner.metrics import NOBODY, Metrics
 from reconciler.trigger.arrivals import Unsettled
 from reconciler.workspace.records import Alarm, Alert, Poll, Watch, WatchState
@@ -345,6 +345,7 @@ class Observer:
             if not asked.due:
                 sight.rested_at = now + REST * looking.took
         self._tell(sight, watch, poll)
+        give_back(found.listed)
 
     def _failed(self, sight: _Sight, error: BaseException, now: int, took: int = 0) -> None:
         """Write a poll that found nothing out; it moves neither snapshot nor log."""
