@@ -2,10 +2,14 @@
 
 import pytest
 
+from reconciler.clock import SystemClock
 from reconciler.datastore.events import Waker
 from reconciler.errors import SessionLost
+from reconciler.run import RunState
 from reconciler.runner import observe
+from tests.processes import runner, until
 from tests.runner.lookout import Odd, lookout
+from tests.site import HELLO, site
 
 
 class Said:
@@ -264,3 +268,22 @@ def test_a_thousand_files_that_come_together_are_each_found_once(real):
         real.put(f"{number:04}")
     real.until(lambda: len(real.changes()) >= 1_000)
     assert sorted(real.changes()) == [f"added {number:04}" for number in range(1_000)]
+
+
+def test_a_runner_fires_for_a_file_long_before_it_would_look(tmp_path):
+    (tmp_path / "landing").mkdir()
+    with site(tmp_path) as place:
+        place.clock.instant = SystemClock().now()
+        place.apply(
+            p=HELLO,
+            d=f"kind: Datastore\nname: landing\nurl: file://{tmp_path}/landing\n",
+            s="kind: Schedule\nname: arrival\npipeline: hello\n"
+            "trigger: {datastore_change: {datastore: landing, polling_interval: 1440}}\n",
+        )
+        place.ledger.end_session()
+        with runner(tmp_path / "ws.db", tmp_path / "log") as process:
+            until(lambda: [watch.poll_seq for watch in place.ledger.watches()] >= [1])
+            (tmp_path / "landing" / "a").write_text("text")
+            (run,) = until(lambda: [run for run in place.runs() if run.state.over])
+            assert (run.state, run.facts["path"]) == (RunState.FINISHED, "a")
+            assert process.stop() == 0
