@@ -19,7 +19,7 @@ from reconciler.reconcile import operate
 from reconciler.reconcile.read import choose_target, plan, read, read_project
 from reconciler.settings import open_commit, open_source, open_workspace
 from reconciler.workspace.sql import open_reader as open_sql_reader
-from tests.journeys.shared import NOTHING, NOW, World, clocked, pipeline, store
+from tests.journeys.shared import NOTHING, NOW, World, clocked, pipeline, store, watching
 from tests.journeys.steps import EDITS, STEPS, apply, commit, older
 from tests.strategies import examples
 
@@ -128,6 +128,68 @@ def test_a_parameter_changes_its_type_under_schedules_that_take_the_latest(world
     world.files["jobs/sub/c.yml"][0]["parameters"]["n"] = {"type": "string", "default": "x"}
     world.declare()
     assert "of type string" in world.check()
+
+
+LOOP = '"id": "loop"'
+
+
+@pytest.fixture
+def nearly_round(world):
+    """w3 looks at s1/in and writes s1/out, where w8 looks, which writes s2/in."""
+    world.files["jobs/a.yml"][0]["writes"] = ["s1/out"]
+    world.files["jobs/sub/c.yml"][0]["code"] = "../../lib"  # not all that is there
+    out = {"datastore": "s1", "path_on_datastore": "out"}
+    world.files["top.yml"] = [
+        *world.files["top.yml"],
+        {**pipeline("p3"), "writes": ["s2/in"]},
+        {**watching("w8", reference="p3"), "trigger": {"datastore_change": out}},
+        store("s2", "file:///data/there"),
+    ]
+    world.declare()
+    world.commit()
+    assert LOOP not in world.check()
+    assert world.apply()
+    assert world.short()
+    return world
+
+
+def close(world):
+    world.files["top.yml"][-1]["url"] = store("s1")["url"]
+
+
+def write_back(world):
+    world.files["top.yml"][1]["writes"] = ["s1/in"]
+
+
+def look_elsewhere(world):
+    world.files["jobs/b.yml"][1]["trigger"]["datastore_change"]["datastore"] = "s2"
+
+
+@pytest.mark.parametrize("edit", [close, write_back, look_elsewhere])
+def test_a_loop_is_told_whichever_part_closes_it(nearly_round, edit):
+    edit(nearly_round)
+    nearly_round.declare()
+    assert LOOP in nearly_round.check()
+
+
+def test_a_loop_that_stands_is_told_where_a_part_of_it_changes_and_costs_others_nothing(
+    nearly_round,
+):
+    write_back(nearly_round)
+    nearly_round.declare()
+    nearly_round.commit()
+    assert nearly_round.apply()
+    said = nearly_round.check()
+    assert NOTHING in said
+    assert LOOP not in said
+    assert nearly_round.short()
+    nearly_round.files["jobs/sub/d.yaml"][0]["description"] = "another"
+    nearly_round.declare()
+    assert LOOP not in nearly_round.check()
+    assert nearly_round.short()
+    nearly_round.files["top.yml"][2]["description"] = "another"
+    nearly_round.declare()
+    assert LOOP in nearly_round.check()
 
 
 def test_a_disabled_schedule_whose_manifest_goes_is_no_longer_counted(world):
