@@ -17,17 +17,18 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
 import time
 from datetime import timedelta
-from itertools import count, islice
 from pathlib import Path
 from statistics import median
 from threading import Event
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from peers.crowd import ROOT, STEPS, Store, sqlite
 from peers.runner import runner, until
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 FILES, CHANGES = 1_000_000, 1_000
 SCHEDULES, SHARED = 1_000, 10_000
 ROUNDS, NEW = 5, 10
+TURNING = CHANGES // 4
 # As often as can be, and what changes counts at once.
 OFTEN = DatastoreChange(datastore="landing", polling_interval=0.01, settle=timedelta(0))
 OWNER = Owner("bench", "prod")
@@ -164,27 +166,37 @@ def asked(*words: object) -> dict[str, Any]:
 def make(folder: Path) -> None:
     """Make the files, unless they are there."""
     folder.mkdir(parents=True, exist_ok=True)
-    here = {entry.name for entry in os.scandir(folder)}
-    turning = sum(name.startswith("turn-") for name in here)
-    names = (f"orders-{number:07}.csv" for number in range(FILES - CHANGES))
-    names_of_turning = (f"turn-{SystemClock().now()}-{number}" for number in count())
-    for name in [
-        *(name for name in names if name not in here),
-        *islice(names_of_turning, CHANGES - turning),
-    ]:
-        (folder / name).touch()
+    with os.scandir(folder) as entries:
+        here = {entry.name for entry in entries}
+    for name in map(name_of, range(FILES - TURNING)):
+        if name not in here:
+            (folder / name).touch()
+    for _ in range(TURNING - sum(map(turns, here))):
+        (folder / turning()).touch()
+
+
+def name_of(number: int) -> str:
+    return f"orders-{number:07}.csv"
+
+
+def turning() -> str:
+    """Name a file that comes and goes, somewhere between the others."""
+    return f"orders-{random.randrange(FILES):07}-{uuid4().hex}.csv"
+
+
+def turns(name: str) -> bool:
+    return name.count("-") == 2
 
 
 def alter(folder: str) -> None:
-    """Make a thousand changes: some files come, as many go, and others are written."""
-    some = CHANGES // 3
-    turning = sorted(Path(folder).glob("turn-*"))
-    for path in turning[:some]:
-        path.unlink()
-    for number in range(some):
-        Path(folder, f"turn-{SystemClock().now()}-{number}").touch()
-    for path in turning[some : CHANGES - some]:
-        path.write_text(str(SystemClock().now()))
+    """Make a thousand changes all over the folder: files come, as many go, others are written."""
+    with os.scandir(folder) as entries:
+        gone = [entry.path for entry in entries if turns(entry.name)]
+    for path in gone:
+        Path(path).unlink()
+        Path(folder, turning()).touch()
+    for number in random.sample(range(FILES - TURNING), CHANGES - 2 * TURNING):
+        Path(folder, name_of(number)).write_text(uuid4().hex)
 
 
 # What is measured -------------------------------------------------------------------------------
