@@ -143,3 +143,13 @@ class FileChanged(ReconcilerError):
 
 class ExecutorError(ReconcilerError):
     """A step cannot be started."""
+
+
+class ForgeError(ReconcilerError):
+    """GitHub or GitLab refuses, or cannot be reached; the message says what to do."""
+
+
+class ForgeUnsure(ForgeError):
+    """A comment was sent, and it is not known whether it was made; look before another try."""
+
+    retriable = True

@@ -16,6 +16,7 @@ from reconciler.clock import SystemClock
 from reconciler.errors import (
     DatastoreError,
     ExecutorError,
+    ForgeError,
     ManifestError,
     NotFound,
     WorkspaceError,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from reconciler.datastore.base import DatastoreReader
     from reconciler.executor.base import Executor
     from reconciler.live import Owner
+    from reconciler.notifier.base import Forge
+    from reconciler.notifier.environment import Ci
     from reconciler.runner.config import RunnerConfig
     from reconciler.runner.daemon import Daemon
     from reconciler.runner.metrics import Metrics
@@ -327,6 +330,30 @@ def files_in(store: Datastore, watched: Watched, owner: Owner) -> Generator[File
     except (ExecutorError, ManifestError, NotFound) as error:
         raise DatastoreError(str(error)) from error
     yield from open_store(store, known).scan(watched)
+
+
+def open_forge(ci: Ci) -> Forge:
+    """Open the forge that a job belongs to.
+
+    Raises:
+        ForgeError: it belongs to none, or there is no token for it.
+    """
+    from reconciler.notifier.environment import Kind  # noqa: PLC0415  (seldom needed)
+
+    try:
+        if ci.kind is Kind.GITHUB:
+            from reconciler.notifier.github import GitHub  # noqa: PLC0415  (httpx)
+
+            return GitHub(ci)
+        if ci.kind is Kind.GITLAB:
+            from reconciler.notifier.gitlab import GitLab  # noqa: PLC0415  (httpx)
+
+            return GitLab(ci)
+    except ModuleNotFoundError as error:
+        if error.name != "httpx":
+            raise
+        raise ForgeError("httpx is not installed; run: pip install 'reconciler[ci]'") from None
+    raise ForgeError("this is no job of GitHub or GitLab, so there is nothing to comment on")
 
 
 def open_executor(workspace: Workspace) -> Executor:

@@ -13,6 +13,7 @@ SECTIONS = {
         "render": "Print the manifests in their canonical form.",
         "plan": "Show what an apply would change; changes nothing.",
         "apply": "Make the workspace as declared.",
+        "ci": "Plan, comment and apply in jobs of GitHub, GitLab or others.",
         "import": "Write manifests of live objects, and claim the objects.",
     },
     "Look": {

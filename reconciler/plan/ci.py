@@ -9,8 +9,9 @@ from reconciler.plan.change import Action, Side
 from reconciler.plan.render import MOST, because, files_text, printable, rate, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from reconciler.errors import Problem
     from reconciler.plan.change import Change, Plan
 
 # GitHub shows no more annotations than this of each level and step.
@@ -44,6 +45,21 @@ def github_annotations(plan: Plan, folder: str = "") -> str:
         levels[level].append(_command(level, title, "; ".join(_message(change)), place))
     lines = [line for level, all_of in levels.items() for line in _some(level, all_of)]
     return "".join(f"{line}\n" for line in lines)
+
+
+def problem_annotations(problems: Sequence[Problem | str], folder: str = "") -> str:
+    """Write what is wrong with manifests as :func:`github_annotations` writes a plan."""
+    above = f"{folder.rstrip('/')}/" if folder.strip("./") else ""
+    lines = []
+    for one in problems:
+        if isinstance(one, str):
+            lines.append(_command("error", "No plan", one))
+            continue
+        place = _place(above, one.file, one.line)
+        if one.column:
+            place["col"] = str(one.column)
+        lines.append(_command("error", "No plan", one.message, place))
+    return "".join(f"{line}\n" for line in _some("error", lines))
 
 
 def _place(above: str, file: str, line: int | None) -> dict[str, str]:
