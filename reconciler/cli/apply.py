@@ -96,7 +96,7 @@ def command(  # noqa: PLR0913  (its options)
     if as_json:
         document({**plan_data(plan), "applied": bool(plan.changes), "results": _results(plan)})
     else:
-        click.echo(_done(plan))
+        click.echo(done_text(plan))
     if plan.changes and not address.has_runner():
         click.echo(f"note: {address.start_hint()}", err=True)
     if wait:
@@ -234,7 +234,8 @@ def _results(plan: Plan) -> list[dict[str, str]]:
     ]
 
 
-def _done(plan: Plan) -> str:
+def done_text(plan: Plan) -> str:
+    """Count what an apply did, on one line."""
     if not plan.changes:
         return "Nothing to apply."
     words = {
