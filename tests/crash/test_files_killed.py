@@ -134,8 +134,7 @@ class Story:
                 or self.ledger.running_runs()
             )
 
-        if not over():
-            self.world.live(lambda _: over())
+        self.world.live(lambda _: over())
 
 
 @pytest.mark.parametrize("part", range(PARTS))

@@ -1,15 +1,28 @@
 """SIGKILL at each point that matters: the next runner loses and repeats nothing."""
 
 import json
+import os
 
 import psutil
 import pytest
 
 from reconciler.run import AttemptState, RunState
 from reconciler.workspace.records import Alarm
-from tests.crash.points import POINTS
-from tests.crash.world import by_clock, by_data
+from tests.crash.files import logged
+from tests.crash.points import POINTS, POLL_POINTS
+from tests.crash.world import by_clock, by_data, by_files
 from tests.processes import until
+
+FILE_POINTS = {
+    *POLL_POINTS,
+    *("FIRE_COMMITTED", "RUN_CLAIMED", "ATTEMPT_RECORDED", "LAUNCHED_NOT_RECORDED"),
+}
+CHANGES = [
+    *(("a", "added"), ("bb", "modified"), ("a", "modified")),
+    *((None, "deleted"), ("a", "added")),
+]
+# A file is the same again when it is so to the last bit.
+TIMES = {"a": 1_700_000_000_000_000_001, "bb": 1_700_000_000_000_000_002}
 
 
 def prepared(world, **fields):
@@ -72,7 +85,7 @@ def the_run(world):
         return run, [attempt.state for attempt in tries], pool.used
 
 
-@pytest.mark.parametrize("point", sorted(POINTS.keys() - {"TOKEN_TAKEN"}))
+@pytest.mark.parametrize("point", sorted(POINTS.keys() - {"TOKEN_TAKEN", "FILES_LOOKED_AT"}))
 def test_a_runner_killed_at_any_point_is_followed_by_one_that_loses_and_repeats_nothing(
     world, point
 ):
@@ -117,3 +130,44 @@ def test_what_took_its_token_and_died_waits_for_somebody_where_the_schedule_says
     run, _, used = the_run(world)
     assert (run.state, run.reason, used) == (RunState.CANCELED, "looked at it", 0)
     assert (world.starts(), told(world)) == ({}, 1)
+
+
+def seen(world, ledger, before):
+    """Tell whether a poll after ``before`` saw all that is there."""
+    (watch,) = ledger.watches()
+    last = ledger.polls(watch.id, 1)[0]
+    return watch.poll_seq > before and not last.waiting and not last.error
+
+
+@pytest.mark.parametrize("point", sorted(FILE_POINTS))
+def test_from_a_to_b_to_a_and_deleted_and_uploaded_again_fire_each_time_wherever_runners_die(
+    world, point
+):
+    # Where files need not settle nothing is looked at twice.
+    looked = point == "FILES_LOOKED_AT"
+    world.apply(by_files("arrivals", trigger=f"settle: {'1s' if looked else '0s'}"))
+    world.live(lambda ledger: ledger.watches()[0].state == "ready")
+    file = world.landing / "file"
+    told = []
+    with world.opened() as workspace:
+        for content, change in CHANGES:
+            if content is None:
+                file.unlink()
+            else:
+                file.write_text(content)
+                os.utime(file, ns=(TIMES[content], TIMES[content]))
+            told.append(change)
+            before = workspace.ledger.watches()[0].poll_seq
+            world.forward(1)
+            # What is gone counts at once, and makes no run here.
+            if change != "deleted" or (point in POLL_POINTS and not looked):
+                world.die(point=point, speed=20)
+            world.forward(1)
+            if not seen(world, workspace.ledger, before):
+                world.live(lambda ledger, before=before: seen(world, ledger, before), speed=20)
+        world.settle()
+        (watch,) = workspace.ledger.watches()
+        assert [line.change for line in logged(workspace.ledger, watch)] == told
+    runs = world.check()
+    assert len(runs) == told.count("added") + told.count("modified")
+    assert set(world.starts()) == {f"{run.id}/only/1" for run in runs}

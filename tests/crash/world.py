@@ -37,11 +37,8 @@ steps:
     command: [sh, -c, '{said}; test $RECONCILER_ATTEMPT = 2']
     retries: {{max: 1, backoff: 0s}}
   - {{name: second, depends_on: [first], command: [sh, -c, '{said}']}}
----
-kind: Datastore
-name: landing
-url: file:landing
 """
+LANDING = "kind: Datastore\nname: landing\nurl: file:landing\n"
 CLOCK = """
 kind: Schedule
 name: {name}
@@ -130,7 +127,8 @@ class World:
         self.folder, self.store, self.nursery = folder, store, nursery
         self.project, self.landing = folder / "project", folder / "project" / "landing"
         self.started, self.log = folder / "started", folder / "runner.log"
-        self.lists, self.rules, self.secrets = folder / "lists", {}, {}
+        self.lists, self.rules = folder / "lists", {}
+        self.datastore, self.secrets = LANDING, {}
         self.landing.mkdir(parents=True)
         self.lists.mkdir()
         # What ends is dated by the machine, so the clock is never behind it.
@@ -143,7 +141,7 @@ class World:
         said = SAID.format(started=self.started)
         text = PIPELINES.format(said=said, rest=rest)
         (self.project / "reconciler.yml").write_text("project: test\ninclude: ['*.yml']\n")
-        (self.project / "all.yml").write_text("---".join([text, *documents]))
+        (self.project / "all.yml").write_text("\n---\n".join([text, self.datastore, *documents]))
         source = open_folder(str(self.project))
         with self.opened() as workspace:
             reading = read(source, read_project(source), "dev", workspace.registry)
@@ -169,6 +167,8 @@ class World:
         try:
             with self.opened() as workspace:
                 until(lambda: over(workspace.ledger))
+                # One that has not begun yet would not end in order.
+                until(lambda: f"runner started, pid {pid}\n" in self.log.read_text())
         except BaseException:
             os.kill(pid, signal.SIGKILL)
             self.nursery.end()
