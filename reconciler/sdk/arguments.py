@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.data import DatastoreChange
-from reconciler.errors import InvalidValue
 from reconciler.fields import Scalar
 from reconciler.manifest.emit import from_data, to_data
 from reconciler.schedule import Recurrence, Schedule, Status
 from reconciler.sdk.datastore import Datastore
 from reconciler.sdk.recurrence import ScheduleRecurrence
+from reconciler.sdk.wrong import wrong
 
 _STATUSES = tuple(status.value for status in Status)
 
@@ -90,11 +90,6 @@ class Arguments:
             continue_on_step_failure=self.continue_on_step_failure,
         )
         return from_data(Schedule, {**data, **given, "trigger": trigger})
-
-
-def wrong(key: str, message: str) -> InvalidValue:
-    """Say what is wrong with one argument."""
-    return InvalidValue([((key,), message)])
 
 
 def _given(**arguments: Any) -> dict[str, Any]:  # noqa: ANN401  (whatever the caller gave)

@@ -15,11 +15,12 @@ from reconciler.plan.spec import spec_value
 from reconciler.reconcile import operate
 from reconciler.schedule import Recurrence, Status
 from reconciler.schedule import Schedule as Declared
-from reconciler.sdk.arguments import Arguments, wrong
+from reconciler.sdk.arguments import Arguments
 from reconciler.sdk.pipeline import PublishedPipeline
 from reconciler.sdk.provisioning import COMPLETED, provisioning, wait_until_provisioned
 from reconciler.sdk.recurrence import ScheduleRecurrence, describe, from_declared
 from reconciler.sdk.run import PipelineRun
+from reconciler.sdk.wrong import wrong
 
 if TYPE_CHECKING:
     import builtins
