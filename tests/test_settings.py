@@ -3,9 +3,12 @@ from pathlib import Path
 import pytest
 
 from reconciler.clock import FixedClock
+from reconciler.data import Datastore
 from reconciler.errors import ManifestError, NotFound, SourceError, WorkspaceError
+from reconciler.live import Provenance
+from reconciler.plan.spec import spec_text
 from reconciler.runner.config import RunnerConfig
-from reconciler.runner.secrets import Secret
+from reconciler.runner.secrets import Secret, Secrets
 from reconciler.settings import (
     migrate_workspace,
     open_datastore,
@@ -48,7 +51,28 @@ def test_a_workspace_is_made_only_on_request(tmp_path):
     assert opened.folder == str(tmp_path)
     assert opened.registry.live().schedules == ()
     with pytest.raises(NotFound, match="datastore 'x' is not registered"):
-        open_datastore(opened.ledger, "x")
+        open_datastore(opened.ledger, "x", Secrets({}))
+
+
+def test_a_runner_keeps_the_connections_of_a_datastore_until_it_is_another_one(tmp_path):
+    opened = open_workspace("sqlite:ws.db", str(tmp_path), create=True)
+
+    def put(url, revision=None):
+        spec = spec_text(Datastore(name="landing", url=url))
+        with opened.registry.transaction() as write:
+            write.put_datastore(
+                owner=None, name="landing", spec=spec, provenance=Provenance(), revision=revision
+            )
+
+    put("file:///a")
+    daemon = open_runner(opened, RunnerConfig())
+    datastore = daemon._observer._datastore
+    first = datastore("landing")
+    assert datastore("landing") is first
+    put("file:///b", opened.ledger.datastores()["landing"].revision)
+    assert datastore("landing").url(b"x") == "file:///b/x"
+    daemon.close()
+    daemon._executor.close()
 
 
 def test_a_plan_may_read_a_workspace_that_does_not_exist_and_makes_none(tmp_path):

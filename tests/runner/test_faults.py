@@ -111,13 +111,13 @@ def test_a_datastore_that_cannot_be_read_is_a_failed_poll(place, landing):
     place.apply(a=SHOW, b=LANDING, c=on_arrival(), d=minutely(), e=HELLO)
     place.poll()
     newer(place, "Datastore", "landing")
-    place.datastore = lambda name: open_datastore(place.ledger, name)
+    place.datastore = lambda name: open_datastore(place.ledger, name, place.secrets)
     place.restart()
     place.forward(60)
     place.poll()
     place.finish()
     assert len(place.runs("every-minute")) == 1
-    assert "invented" in place.ledger.polls("landing", "in")[0].error
+    assert "invented" in place.ledger.polls(1)[0].error
 
 
 def test_a_listing_that_breaks_down_is_a_failed_poll(place, landing, caplog):
@@ -127,7 +127,7 @@ def test_a_listing_that_breaks_down_is_a_failed_poll(place, landing, caplog):
     place.restart()
     place.forward(60)
     place.poll()
-    assert place.ledger.polls("landing", "in")[0].error == "KeyError('landing')"
+    assert place.ledger.polls(1)[0].error == "KeyError('landing')"
     (alert,) = [record for record in caplog.records if record.levelname == "ERROR"]
     assert alert.exc_info
 
@@ -135,7 +135,7 @@ def test_a_listing_that_breaks_down_is_a_failed_poll(place, landing, caplog):
 def test_a_trigger_edited_away_while_its_folder_is_listed_stops_nothing(place, landing):
     place.apply(a=SHOW, b=LANDING, c=on_arrival(), d=HELLO)
     place.step()
-    until(place.daemon._observer._sights[1].listing.done)
+    until(lambda: place.daemon._observer._sights[1].looking.done)
     place.apply(c=minutely("on-arrival"))
     place.forward(60)
     (run,) = place.finish()
