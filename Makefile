@@ -30,10 +30,11 @@ check: $(READY) ## Check style, types, layers and that the schemas are those of 
 	|| { echo 'schemas/ or docs/manifests.md is stale; run: make schemas'; exit 1; }
 
 bench: $(READY) ## Measure against peers, each ratio in one run
-	@for script in $(filter-out benchmarks/chaos.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
+	@for script in $(filter-out benchmarks/chaos%.py,$(wildcard benchmarks/*.py)); do echo "== $$script"; $(BIN)/python "$$script"; done
 
-chaos: $(READY) ## Kill runners for a quarter of an hour and count what is lost; ONLY=--quick for a look
+chaos: $(READY) ## Kill runners for half an hour and count what is lost; ONLY=--quick for a look
 	@$(BIN)/python benchmarks/chaos.py $(ONLY)
+	@$(BIN)/python benchmarks/chaos_files.py $(ONLY)
 
 schemas: $(READY) ## Write the JSON Schemas and the reference of the manifests anew
 	@$(BIN)/python -c "$$WRITE_SCHEMAS" .

@@ -88,10 +88,18 @@ class Rule:
         ]
         if not self.per_poll:
             return {f"d:{watch_id}:{line.seq}": [line] for line in mine}
-        polls = {}
+        polls = {}  # what two lines of one poll say of a file, the later one says
         for line in mine:
             polls.setdefault(f"p:{watch_id}:{line.poll_seq}", {})[line.name] = line
         return {key: list(found.values()) for key, found in polls.items()}
+
+    @staticmethod
+    def key(key):
+        """Leave out of the key of a poll from which place in the log on it is.
+
+        That is there where lines of the poll come before that were for another schedule.
+        """
+        return ":".join(key.split(":")[:3])
 
 
 class Journal:
