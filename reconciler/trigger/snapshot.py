@@ -185,13 +185,12 @@ class Both:
     def __init__(self, one: Differing) -> None:
         self.known = dict(zip(*split(one.known), strict=True))
         self.listed = dict(zip(*split(one.listed), strict=True))
-        changed = {name for name, _ in self.known.items() ^ self.listed.items()}
-        self.names = sorted(changed)
-        self.stayed = len(self.known.keys() & self.listed.keys())
+        new = [name for name, facts in self.listed.items() if self.known.get(name) != facts]
+        gone = self.known.keys() - self.listed.keys()
+        self.names = sorted([*new, *gone])
+        self.stayed = len(self.known) - len(gone)
         self.moved = sum(
-            moved_only(self.known[name], self.listed[name])
-            for name in changed
-            if name in self.known and name in self.listed
+            moved_only(self.known[name], self.listed[name]) for name in new if name in self.known
         )
 
 
