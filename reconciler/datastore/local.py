@@ -261,9 +261,11 @@ def _of(found: Mapping[bytes, bytes]) -> Files:
     return Files(names, [found[name] for name in names])
 
 
-def _state(fd: int) -> bytes:
+def _is(fd: int, facts: bytes) -> bool:
+    """Tell whether a file is in a state; where that leaves the inode out, so does this."""
     status = os.fstat(fd)
-    return stats.facts_of(status) if stat.S_ISREG(status.st_mode) else b""
+    now = stats.facts_of(status) if stat.S_ISREG(status.st_mode) else b""
+    return facts in {now, now.partition(b"@")[0]}
 
 
 def _blocks(place: bytes, facts: bytes) -> Iterator[bytes]:
@@ -273,10 +275,10 @@ def _blocks(place: bytes, facts: bytes) -> Iterator[bytes]:
         # What is no file any more, such as a pipe, must not be waited for.
         fd = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            if _state(fd) == facts:
+            if _is(fd, facts):
                 while block := os.read(fd, _BLOCK):
                     yield block
-                same = _state(fd) == facts
+                same = _is(fd, facts)
         finally:
             os.close(fd)
     except OSError as error:

@@ -198,8 +198,8 @@ class Looking:
         if fickle:
             # No mount then, but a file system that does not keep its numbers.
             note = "its inodes change from look to look: files are told apart without them"
-            known = map(_without_inodes, map(split, self._ledger.snapshot(watch_id)))
-            found = compare(map(join, known), map(_without_inodes, self._scan(reader)))
+            known = map(_page_without, self._ledger.snapshot(watch_id))
+            found = compare(known, map(_files_without, self._scan(reader)))
         marked = self._marked(reader, found.differing, sure=not found.more)
         seen = judge(found.differing, asked.unsettled, asked.began, settle, complete=marked)
         if found.more and not (seen.changes or seen.unsettled):
@@ -225,6 +225,9 @@ class Looking:
         asked = self.asked
         now = reader.look(asked.watch.watched, names)
         known = self._ledger.pages(asked.watch.id, names)
+        if asked.remounts > 1:
+            now = {name: _without_inode(facts) for name, facts in now.items()}
+            known = list(map(_page_without, known))
         stretches = differing(known, {name: now.get(name) for name in names})
         marked = self._marked(reader, stretches, sure=False)
         settle = self._settle(reader)
@@ -289,8 +292,16 @@ def _away(watch: Watch, place: str) -> str:
     )
 
 
-def _without_inodes(files: Files) -> Files:
-    return Files(files.names, [facts.partition(b"@")[0] for facts in files.facts])
+def _without_inode(facts: bytes) -> bytes:
+    return facts.partition(b"@")[0]
+
+
+def _files_without(files: Files) -> Files:
+    return Files(files.names, list(map(_without_inode, files.facts)))
+
+
+def _page_without(page: bytes) -> bytes:
+    return join(_files_without(split(page)))
 
 
 class Spool:

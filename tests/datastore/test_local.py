@@ -441,6 +441,11 @@ def make_loop(file):
     file.symlink_to(file.name)
 
 
+def test_a_state_that_says_nothing_of_the_inode_is_that_of_any(store, tmp_path):
+    file = put(tmp_path / "in/a", b"text")
+    assert read(store, b"in/a", facts_of(file).partition(b"@")[0]) == b"text"
+
+
 @pytest.mark.parametrize(
     "change", [rewrite, Path.unlink, Path.touch, make_folder, make_pipe, make_socket, make_loop]
 )

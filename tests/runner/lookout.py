@@ -184,6 +184,13 @@ class Odd:
         if self.ending is not None:
             raise self.ending
 
+    def look(self, watched, names):
+        found = self._reader.look(watched, names)
+        if self.inodes is None:
+            return found
+        names = sorted(found)
+        return dict(zip(names, self._moved(Files(names, [found[it] for it in names])), strict=True))
+
     def _moved(self, files):
         """Give the files other inodes, as ``inodes`` says of each listing."""
         for place, facts in enumerate(files.facts):

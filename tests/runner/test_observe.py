@@ -427,6 +427,25 @@ def test_a_marker_is_found_beyond_what_one_look_takes(place, monkeypatch):
     assert place.changes() == [*(f"added {number}" for number in range(9)), "added zz"]
 
 
+def test_where_very_many_wait_for_their_markers_the_row_says_that_others_wait_for_them(
+    place, monkeypatch
+):
+    monkeypatch.setattr(snapshot, "MOST_CHANGES", 4)
+    monkeypatch.setattr(snapshot, "_WINDOW", 4)
+    place.watch(done_marker="{name}.done", settle=0)
+    place.look()
+    for number in range(6):
+        place.put(f"{number}")
+    place.later()
+    note = "4 files wait for their done-marker, and those after them too"
+    assert (len(place.rows()), place.rows()[-1].note) == (2, note)
+    for number in range(6):
+        place.put(f"{number}.done")
+    place.later()
+    place.later()
+    assert {f"added {number}" for number in range(6)} <= set(place.changes())
+
+
 def test_in_a_tree_the_marker_lies_beside_the_file(place):
     place.watch(done_marker="_SUCCESS", recursive=True, settle=0)
     place.look()
