@@ -206,7 +206,7 @@ class Chaos:
             rule = self._world.rules[schedule.name]
             due = Counter(rule.occurrences(watch.id, lines).keys())
             fires = self._ledger.fires(schedule.id, limit=10**9)
-            decided = Counter(rule.key(fire.occurrence_key) for fire in fires)
+            decided = Counter(fire.occurrence_key for fire in fires)
             missing += (due - decided).total()
             double += (decided - due).total()
             missing += sum(not begun[f"{fire.run_id}/only/1"] for fire in fires)

@@ -93,14 +93,6 @@ class Rule:
             polls.setdefault(f"p:{watch_id}:{line.poll_seq}", {})[line.name] = line
         return {key: list(found.values()) for key, found in polls.items()}
 
-    @staticmethod
-    def key(key):
-        """Leave out of the key of a poll from which place in the log on it is.
-
-        That is there where lines of the poll come before that were for another schedule.
-        """
-        return ":".join(key.split(":")[:3])
-
 
 class Journal:
     """What was done to the files of one watch, and what its log has to say of that.

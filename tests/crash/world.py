@@ -258,7 +258,7 @@ class World:
             assert replayed({}, lines) == listing(self.landing) == known(ledger, watch)
         rule = self.rules.get(schedule.name, Rule())
         due = rule.occurrences(watch.id, lines)
-        keys = Counter(rule.key(fire.occurrence_key) for fire in fires)
+        keys = Counter(fire.occurrence_key for fire in fires)
         assert keys == Counter(list(due)), (
             schedule.name,
             keys - Counter(list(due)),
@@ -269,7 +269,7 @@ class World:
             told = self._list_of(ledger, run) if rule.per_poll else [run.facts]
             assert [(file["path"], file["change"], file["state"]) for file in told] == [
                 (path_of(watch, line.name), line.change, line.facts.decode())
-                for line in due[rule.key(fire.occurrence_key)]
+                for line in due[fire.occurrence_key]
             ]
 
     def _list_of(self, ledger, run):
