@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 VERSION = 1
 _MARK = re.compile(r"<!-- reconciler-ci (\{.*\}) -->")
 _PLAN_MARK = re.compile(r"<!-- reconciler (\{.*\}) -->")
+_DIGEST_LINES = ("Approval digest ", "Apply exactly this", "It cannot be applied")
 # What the two first lines may take of what a forge takes.
 _OWN_LINES = 6_000
-_NAME = 100
 _PROBLEMS = 50
 _MESSAGE = 500
 
@@ -123,10 +123,11 @@ def planned(plan: Plan, head: str, *, label: str = "", state: State = State.PLAN
     first, _, rest = text.partition("\n")
     facts = _facts(_PLAN_MARK.fullmatch(first)) or {}
     approves = state is State.PLANNED
-    marker = Marker(
-        **_owner(plan.owner, label),
-        head=head,
-        state=state,
+    if not approves:
+        # A digest covers what would be done, not what is told of it: nobody is to copy it here.
+        rest = "\n".join(line for line in rest.split("\n") if not line.startswith(_DIGEST_LINES))
+    marker = replace(
+        _marker(plan.owner, label, head, state),
         commit=plan.commit,
         approval=facts.get("approval") if approves else None,
         level=facts.get("level", 1),
@@ -153,23 +154,24 @@ def applied(plan: Plan, head: str, said: str, *, label: str = "", run: str | Non
     standing = f"**Applied**{_by(run)}{commit}. {said}"
     # The record takes the first line's place, and has a line of its own already.
     text = plan_markdown(plan, LIMIT - _OWN_LINES, record="-").partition("\n")[2]
-    marker = Marker(
-        **_owner(plan.owner, label), head=head, state=State.APPLIED, commit=plan.commit
-    )
+    marker = replace(_marker(plan.owner, label, head, State.APPLIED), commit=plan.commit)
     return _joined(marker, standing, text)
 
 
-def failed(
-    owner: Owner, head: str, problems: Sequence[Problem | str], *, label: str = ""
-) -> str:
+def failed(owner: Owner, head: str, problems: Sequence[Problem | str], *, label: str = "") -> str:
     """Write the comment that says why there is no plan of a head."""
-    marker = Marker(**_owner(owner, label), head=head, state=State.FAILED)
+    marker = _marker(owner, label, head, State.FAILED)
+    title = f"### No plan for {code(owner.project)}, target {code(owner.target)}"
+    said = f"There is no plan of {code(head[:12])}."
+    return _joined(marker, said, f"\n{problems_markdown(title, problems)}")
+
+
+def problems_markdown(title: str, problems: Sequence[Problem | str]) -> str:
+    """List what is wrong under a title."""
     lines = [f"- {code(cut(str(problem), _MESSAGE))}" for problem in problems[:_PROBLEMS]]
     if len(problems) > _PROBLEMS:
         lines.append(f"- and {len(problems) - _PROBLEMS} more")
-    head_line = f"### No plan for {code(owner.project)}, target {code(owner.target)}"
-    text = "\n".join(["", head_line, "", f"**{counted(problems, 'problem')}.**", "", *lines, ""])
-    return _joined(marker, f"There is no plan of {code(head[:12])}.", text)
+    return "\n".join([title, "", f"**{counted(problems, 'problem')}.**", "", *lines, ""])
 
 
 def outdated(body: str, head: str) -> str:
@@ -197,8 +199,10 @@ def lines_of(body: str) -> list[str]:
     return body.replace("\r\n", "\n").split("\n")[2:]
 
 
-def _owner(owner: Owner, label: str) -> dict[str, str]:
-    return {"project": owner.project, "target": owner.target, "label": label[:_NAME]}
+def _marker(owner: Owner, label: str, head: str, state: State) -> Marker:
+    return Marker(
+        project=owner.project, target=owner.target, label=label, head=head, state=state
+    )
 
 
 def _joined(marker: Marker, standing: str, rest: str) -> str:

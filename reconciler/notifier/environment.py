@@ -149,7 +149,9 @@ def _gitlab(environ: Mapping[str, str]) -> Ci:
         author=environ.get(AUTHOR_VARIABLE) or None,
         request=None if number is None else int(number),
         # Of a merged result the source's head is another commit than the one that is checked out.
-        head=None if number is None else environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or commit,
+        head=None
+        if number is None
+        else environ.get("CI_MERGE_REQUEST_SOURCE_BRANCH_SHA") or commit,
         base=base if base and base != _NO_COMMIT else None,
         branch=environ.get("CI_COMMIT_BRANCH") or None,
         foreign=number is not None

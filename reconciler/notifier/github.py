@@ -58,7 +58,9 @@ class GitHub:
     def proposing(self, owner: str, branch: str) -> tuple[Request, ...]:
         """Find the open pull requests of a branch."""
         head = f"{owner}:{branch}"
-        return tuple(map(_request, self._http.pages(f"{self._path}/pulls", state="open", head=head)))
+        return tuple(
+            map(_request, self._http.pages(f"{self._path}/pulls", state="open", head=head))
+        )
 
     def comments(self, number: int) -> Iterator[Comment]:
         """Give all comments on a pull request, the oldest first."""

@@ -68,7 +68,10 @@ class Http:
         if not (token.isascii() and token.isprintable()) or " " in token:
             raise ForgeError(f"the token in ${variable} has characters that no token has")
         self._client = httpx.Client(
-            headers={**headers, "Authorization": f"Bearer {token}"}, timeout=TIMEOUT
+            headers={**headers, "Authorization": f"Bearer {token}"},
+            timeout=TIMEOUT,
+            # A job asks a handful of things, minutes apart: no connection is kept for nobody.
+            limits=httpx.Limits(max_keepalive_connections=0),
         )
 
     def get(self, path: str, **query: str | int) -> Any:  # noqa: ANN401  (JSON)
@@ -98,60 +101,60 @@ class Http:
 
     def delete(self, path: str) -> None:
         """Delete something that may be gone already."""
-        self._ask("DELETE", self._base + path, gone=True)
+        self._ask("DELETE", self._base + path, expected=httpx.codes.NOT_FOUND)
 
     def allowed(self, path: str) -> Any | None:  # noqa: ANN401  (JSON)
         """Read one document; None where the token may not."""
-        answer = self._ask("GET", self._base + path, forbidden=True)
+        answer = self._ask("GET", self._base + path, expected=_FORBIDDEN)
         return None if answer.status_code == _FORBIDDEN else self._json(answer)
 
-    def _ask(  # noqa: PLR0913  (the parts of a request)
+    def _ask(
         self,
         method: str,
         url: str,
         body: Mapping[str, object] | None = None,
-        *,
         query: Mapping[str, str | int] | None = None,
-        gone: bool = False,
-        forbidden: bool = False,
+        expected: int | None = None,
     ) -> httpx.Response:
+        """Ask until there is an answer; ``expected`` is a status that is one, too."""
         said = ""
         for attempt in range(TRIES):
+            wait = float(2**attempt)
             try:
                 answer = self._client.request(method, url, json=body, params=query or None)
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-                said, wait = f"cannot be reached: {error}", float(2**attempt)
+                said = f"cannot be reached: {error}"
             except (httpx.HTTPError, httpx.InvalidURL) as error:
-                said, wait = f"does not answer: {error}", float(2**attempt)
+                said = f"does not answer: {error}"
                 self._sure(method, said)
             else:
-                if answer.is_success:
-                    return answer
-                status = answer.status_code
-                if (gone and status == httpx.codes.NOT_FOUND) or (
-                    forbidden and status == _FORBIDDEN and not _limited(answer)
-                ):
-                    return answer
                 limited = _limited(answer)
-                said = self._refusal(answer)
-                if status < _SERVER and not limited:
-                    raise ForgeError(f"{self.name} {said}")
+                if answer.is_success or (answer.status_code == expected and not limited):
+                    return answer
+                said = self._refusal(answer, limited=limited)
+                wait = self._patience(answer, attempt, said, limited=limited)
                 if not limited:
                     self._sure(method, said)
-                wait = _wait(answer, attempt)
-                if wait > LONGEST_WAIT:
-                    text = f"{self.name} asks to wait {wait:.0f} s (rate limit); run it again then"
-                    raise ForgeError(text)
             if attempt < TRIES - 1:
                 self._pause(wait)
         raise ForgeError(f"{self.name} {self._clean(said)}; given up after {TRIES} tries")
+
+    def _patience(self, answer: httpx.Response, attempt: int, said: str, *, limited: bool) -> float:
+        """Give the seconds to wait, where another try may help."""
+        if answer.status_code < _SERVER and not limited:
+            raise ForgeError(f"{self.name} {said}")
+        wait = _wait(answer, attempt, limited=limited)
+        if wait > LONGEST_WAIT:
+            text = f"{self.name} asks to wait {wait:.0f} s (rate limit); run it again then"
+            raise ForgeError(text)
+        return wait
 
     def _sure(self, method: str, said: str) -> None:
         """Leave it to the caller to ask what became of it: a second POST makes a second comment."""
         if method == "POST":
             raise ForgeUnsure(f"{self.name} {self._clean(said)}")
 
-    def _refusal(self, answer: httpx.Response) -> str:
+    def _refusal(self, answer: httpx.Response, *, limited: bool) -> str:
         try:
             data = answer.json()
             message = str(data.get("message") or data.get("error") or "")
@@ -161,7 +164,7 @@ class Http:
         hint = _HINTS.get(status, "").format(token=self._variable, rights=self._rights)
         path = urlsplit(str(answer.request.url)).path
         asked = f"{answer.request.method} {path}"
-        parts = [f"answers {asked} with {status}", self._clean(message), "" if _limited(answer) else hint]
+        parts = [f"answers {asked} with {status}", self._clean(message), "" if limited else hint]
         return ": ".join(part for part in parts if part)
 
     def _clean(self, text: str) -> str:
@@ -191,7 +194,7 @@ def _limited(answer: httpx.Response) -> bool:
     )
 
 
-def _wait(answer: httpx.Response, attempt: int) -> float:
+def _wait(answer: httpx.Response, attempt: int, *, limited: bool) -> float:
     """Give the seconds to wait before another try."""
     headers = answer.headers
     after = headers.get("retry-after", "")
@@ -203,4 +206,4 @@ def _wait(answer: httpx.Response, attempt: int) -> float:
     if used_up and reset.isdecimal() and "date" in headers:
         now = parsedate_to_datetime(headers["date"]).timestamp()
         return max(1.0, int(reset) - now + 1)
-    return float(_SECONDARY * 2**attempt if _limited(answer) else 2**attempt)
+    return float(_SECONDARY * 2**attempt if limited else 2**attempt)

@@ -49,7 +49,7 @@ def set_outputs(ci: Ci, outputs: Mapping[str, str | int | bool | None]) -> None:
     _append(ci.outputs, "".join(f"{name}={_output(value)}\n" for name, value in outputs.items()))
 
 
-def _output(value: str | int | bool | None) -> str:
+def _output(value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     # A line break would begin another output.
