@@ -79,12 +79,12 @@ def edit_all(
     if problems:
         raise CannotEdit(problems[0].line, f"{problems[0].message}; nothing was changed")
     nodes = [root for root, _ in roots]
-    goals = [_data(node) for node in nodes]
+    goals = [plain_data(node) for node in nodes]
     steps: dict[int, list[Step]] = {}
     for (kind, name), wishes in changes.items():
         at = _index(nodes, kind, name)
         before, goals[at] = goals[at], _wanted(nodes[at], goals[at], wishes)
-        found = sorted(_differences(before, goals[at]), key=lambda step: _ORDER.index(step.verb))
+        found = sorted(differences(before, goals[at]), key=lambda step: _ORDER.index(step.verb))
         steps[at] = [step for step in found if step.verb != "remove"]
         steps[at] += reversed(found[len(steps[at]) :])
     if not any(steps.values()):
@@ -116,13 +116,13 @@ def _index(nodes: list[Node], kind: str, name: str) -> int:
     return found[0]
 
 
-def _data(node: Node) -> Plain:
+def plain_data(node: Node) -> Plain:
     """Resolve a node; a number without an exact meaning counts as its text."""
     value = node.value
     if isinstance(value, dict):
-        return {key: _data(child) for key, (_, _, child) in value.items()}
+        return {key: plain_data(child) for key, (_, _, child) in value.items()}
     if isinstance(value, list):
-        return [_data(child) for child in value]
+        return [plain_data(child) for child in value]
     try:
         return meaning(node)
     except ValueError:
@@ -174,12 +174,12 @@ def _drop(data: Plain, path: Path) -> Plain:
     return data
 
 
-def _differences(old: Plain, new: Plain, path: Path = ()) -> Iterator[Step]:
+def differences(old: Plain, new: Plain, path: Path = ()) -> Iterator[Step]:
     """Give the steps from one to the other; 1, 1.0 and true are three things."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key, value in new.items():
             if key in old:
-                yield from _differences(old[key], value, (*path, key))
+                yield from differences(old[key], value, (*path, key))
             else:
                 yield Step("insert", (*path, key), value)
         yield from (Step("remove", (*path, key)) for key in old if key not in new)
@@ -193,13 +193,13 @@ def _in_list(old: list[Plain], new: list[Plain], path: Path) -> Iterator[Step]:
     """Leave alone what both begin and end with, so that comments stay with their items."""
     shorter = min(len(old), len(new))
     start = tail = 0
-    while start < shorter and not any(_differences(old[start], new[start])):
+    while start < shorter and not any(differences(old[start], new[start])):
         start += 1
-    while tail < shorter - start and not any(_differences(old[-1 - tail], new[-1 - tail])):
+    while tail < shorter - start and not any(differences(old[-1 - tail], new[-1 - tail])):
         tail += 1
     paired = shorter - tail
     for at in range(start, paired):
-        yield from _differences(old[at], new[at], (*path, at))
+        yield from differences(old[at], new[at], (*path, at))
     for at in range(paired, len(new) - tail):
         yield Step("insert", (*path, at), new[at])
     for at in range(paired, len(old) - tail):
@@ -222,10 +222,10 @@ def _prove(
 ) -> None:
     """Read the new text: it says what it shall, and nothing is wrong that was not wrong before."""
     roots, problems = parse("", new)
-    again = [_data(root) for root, _ in roots]
+    again = [plain_data(root) for root, _ in roots]
     changed = [at for at in sorted(steps) if steps[at]]
-    if problems or len(again) != len(goals) or any(_differences(again, goals)):
-        astray = (at for at in changed if any(_differences(again[at : at + 1], goals[at : at + 1])))
+    if problems or len(again) != len(goals) or any(differences(again, goals)):
+        astray = (at for at in changed if any(differences(again[at : at + 1], goals[at : at + 1])))
         at = next(astray, changed[0])
         raise _refusal(nodes[at], steps[at][0], _TOO_CLEVER)
     known = {problem.message for problem in load([Document("", old)]).problems}

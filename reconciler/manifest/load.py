@@ -196,7 +196,7 @@ def _build(
     Returns its effective tree, its kind, empty where it has none, the value and the tree's layers.
     """
     layers: tuple[Layer, ...] = ()
-    kind = _kind(root, faults)
+    kind = kind_of(root, faults)
     if not kind:
         return root, kind, FAILED, layers
     if composition is not None:
@@ -227,7 +227,7 @@ def _secrets(kind: str, root: Node) -> Iterator[tuple[int, int, str]]:
 _trigger_faults = lru_cache(maxsize=10_000)(trigger_problems)
 
 
-def _kind(root: Node, faults: Faults) -> str:
+def kind_of(root: Node, faults: Faults) -> str:
     """Tell the kind of a document; empty after saying why it has none."""
     kinds = "Schedule, Pipeline or Datastore"
     if not isinstance(root.value, dict):

@@ -94,8 +94,11 @@ def documents(text: str) -> list[tuple[int, int]]:
     return found
 
 
-class _Reader:
-    """Finds the spots of one document."""
+class Reader:
+    """Finds the spots of one document.
+
+    ``root`` is the document's value; ``used`` are the anchors that an alias refers to.
+    """
 
     def __init__(self, text: str) -> None:
         self._text = text
@@ -161,7 +164,7 @@ class Patch:
 
     def _write(self, text: str) -> None:
         self.text = text
-        reader = _Reader(text)
+        reader = Reader(text)
         self._root, self._used = reader.root, reader.used
 
     def objection(self, step: Step) -> str:

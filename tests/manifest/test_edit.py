@@ -8,7 +8,7 @@ import yaml
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from reconciler.manifest.edit import REMOVE, CannotEdit, _data, edit, edit_all
+from reconciler.manifest.edit import REMOVE, CannotEdit, edit, edit_all, plain_data
 from reconciler.manifest.emit import mapping_lines, to_yaml
 from reconciler.manifest.load import KINDS, Document, load
 from reconciler.manifest.yaml12 import parse
@@ -406,4 +406,4 @@ def ordered(data) -> str:
 
 def yaml_data(text: str) -> dict:
     (root,) = [root for root, _ in parse("", text.encode())[0]]
-    return _data(root)
+    return plain_data(root)
