@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from math import inf
@@ -24,11 +23,11 @@ from reconciler.errors import DatastoreError, ReconcilerError
 from reconciler.runner.logs import about
 from reconciler.runner.look import Asked, Found, Looking, give_back
 from reconciler.runner.metrics import NOBODY, Metrics
-from reconciler.trigger.arrivals import Unsettled
+from reconciler.runner.sight import Sight, Timing
 from reconciler.workspace.records import Alarm, Alert, Poll, Watch, WatchState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from reconciler.data import Watched
     from reconciler.datastore.base import DatastoreReader
@@ -38,7 +37,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DEFAULT_INTERVAL = 5 * MINUTE
 LONGEST_BACKOFF = 10 * MINUTE
 # Looks under way. One whose store is silent for so many seconds waits, and is not counted; after
 # the longest silence it is given up.
@@ -81,51 +79,6 @@ class Events(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Timing:
-    """What the schedules of a watch ask for, in microseconds; ``settles`` as in ``Asked``."""
-
-    interval: int = DEFAULT_INTERVAL
-    settles: frozenset[int | None] = frozenset((None,))
-
-
-@dataclass(slots=True)
-class _Sight:
-    """What is kept in memory of one watch; losing it costs nothing but time.
-
-    ``watch`` is as it was written last, ``whole_at`` when all files are to be looked at again and
-    ``settle`` how long one must stay unchanged. ``named`` are files that events told of; where they
-    told of more than they could name, some were ``missed``. ``skipped`` polls are for the next row,
-    and ``note`` is the last one's.
-    """
-
-    watch: Watch
-    timing: _Timing = _Timing()
-    whole_at: int = 0
-    looking: Looking | None = None
-    hung: list[Looking] = field(default_factory=list)
-    unsettled: Mapping[bytes, Unsettled] = field(default_factory=dict)
-    unmarked: frozenset[bytes] = frozenset()
-    settle: int = 0
-    named: frozenset[bytes] = frozenset()
-    missed: bool = False
-    rested_at: int = 0
-    remounts: int = 0
-    skipped: int = 0
-    note: str = ""
-
-    def settled(self, now: int) -> frozenset[bytes]:
-        """Name the files that have been unsettled for long enough to be looked at again."""
-        return frozenset(
-            name for name, one in self.unsettled.items() if one.since + self.settle <= now
-        )
-
-    def told(self) -> frozenset[bytes]:
-        """Name the files that events told of, and those that waited for one of them as a marker."""
-        marker_of = self.watch.watched.marker_of
-        return self.named.union(name for name in self.unmarked if marker_of(name) in self.named)
-
-
 class Observer:
     """Polls watched files; ``poke`` is called from a thread when a look has ended."""
 
@@ -144,7 +97,7 @@ class Observer:
         self._datastore = datastore
         self._poke = poke
         self._events = events
-        self._sights: dict[int, _Sight] = {}
+        self._sights: dict[int, Sight] = {}
         self._latest: float = inf
         self._tidied: float = -inf
 
@@ -196,7 +149,7 @@ class Observer:
             else:
                 sight.named |= names
 
-    def _eager(self, now: int) -> list[_Sight]:
+    def _eager(self, now: int) -> list[Sight]:
         """Give the watches of which events told; a long look is not made again at once."""
         return [
             sight
@@ -206,18 +159,18 @@ class Observer:
             and (sight.named or (sight.missed and now >= sight.rested_at))
         ]
 
-    def _refreshed(self, watch: Watch) -> _Sight:
+    def _refreshed(self, watch: Watch) -> Sight:
         """Give what is known of a watch that is due, as far as nobody else moved it."""
         sight = self._sights.get(watch.id)
         if sight is None or sight.watch.poll_seq != watch.poll_seq:
             self._drop(watch.id)
-            sight = self._sights[watch.id] = _Sight(watch)
+            sight = self._sights[watch.id] = Sight(watch)
         elif sight.watch.next_poll != watch.next_poll:
             sight.whole_at = 0  # somebody asked for it
         sight.watch, sight.timing = watch, self._timing(watch)
         return sight
 
-    def _begin(self, sight: _Sight, now: int, *, due: bool) -> bool:
+    def _begin(self, sight: Sight, now: int, *, due: bool) -> bool:
         """Begin a look; tells whether it has begun."""
         sight.hung = [looking for looking in sight.hung if not looking.done]
         watch = sight.watch
@@ -244,7 +197,7 @@ class Observer:
         if self._events is not None:
             self._events.watch(watch.id, reader, watch.watched)
 
-    def _timing(self, watch: Watch) -> _Timing:
+    def _timing(self, watch: Watch) -> Timing:
         with self._ledger.transaction() as tx:
             here = tx.schedules(watch.schedule_ids)
         triggers: list[DatastoreChange] = []
@@ -254,8 +207,8 @@ class Observer:
                 if isinstance(trigger, DatastoreChange):
                     triggers.append(trigger)
         if not triggers:  # each was edited away just now
-            return _Timing()
-        return _Timing(
+            return Timing()
+        return Timing(
             interval=min(int(trigger.polling_interval * MINUTE) for trigger in triggers),
             settles=frozenset(
                 None if trigger.settle is None else trigger.settle // timedelta(microseconds=1)
@@ -269,7 +222,7 @@ class Observer:
 
     # Its end ----------------------------------------------------------------------------------
 
-    def _end(self, sight: _Sight, looking: Looking, now: int) -> None:
+    def _end(self, sight: Sight, looking: Looking, now: int) -> None:
         """Write down what a look found that has ended; give up one that will not."""
         if not looking.done:
             if looking.silence >= LONGEST_SILENCE:
@@ -291,10 +244,10 @@ class Observer:
             sight.missed |= looking.asked.names is None
             raise
 
-    def _found(self, sight: _Sight, looking: Looking, found: Found, now: int) -> None:
+    def _found(self, sight: Sight, looking: Looking, found: Found, now: int) -> None:
         asked, watch, interval = looking.asked, looking.asked.watch, sight.timing.interval
         planned = _planned(watch.watched, now, interval)
-        unsettled, unmarked = _merged(sight, asked, found, now)
+        unsettled, unmarked = sight.merged(asked, found, now)
         again = min((one.since + found.settle for one in unsettled.values()), default=planned)
         whole_at = planned if found.whole else min(planned, sight.whole_at)
         if found.onward:
@@ -347,7 +300,7 @@ class Observer:
         self._tell(sight, watch, poll)
         give_back(found.listed)
 
-    def _failed(self, sight: _Sight, error: BaseException, now: int, took: int = 0) -> None:
+    def _failed(self, sight: Sight, error: BaseException, now: int, took: int = 0) -> None:
         """Write a poll that found nothing out; it moves neither snapshot nor log."""
         watch, interval = sight.watch, sight.timing.interval
         meant = isinstance(error, ReconcilerError)
@@ -386,7 +339,7 @@ class Observer:
             )
         self._count_degraded()
 
-    def _tell(self, sight: _Sight, before: Watch, poll: Poll) -> None:
+    def _tell(self, sight: Sight, before: Watch, poll: Poll) -> None:
         """Log what is worth a line of a look that went well; a note that stays is told once."""
         place, named = _shown(before.watched), about(watch=_shown(before.watched))
         if before.failures:
@@ -425,23 +378,6 @@ def _planned(watched: Watched, now: int, interval: int) -> int:
     key = f"{watched.datastore}/{watched.path}/{watched.depth}/{watched.done_marker}"
     phase = crc32(key.encode("utf-8", "surrogateescape"))
     return now + interval - (now - phase) % interval
-
-
-def _merged(
-    sight: _Sight, asked: Asked, found: Found, now: int
-) -> tuple[dict[bytes, Unsettled], frozenset[bytes]]:
-    """Put together which files are unsettled and unmarked: of those not looked at, as before.
-
-    What was seen for the first time may have been so as late as ``now``, for a look takes a while.
-    """
-    unsettled = {
-        name: one if one.since < asked.began else Unsettled(one.facts, now)
-        for name, one in found.unsettled.items()
-    }
-    if asked.names is None or found.whole:
-        return unsettled, found.unmarked
-    others = {name: one for name, one in sight.unsettled.items() if name not in asked.names}
-    return {**others, **unsettled}, sight.unmarked - asked.names | found.unmarked
 
 
 def _alerts(watch: Watch, poll: Poll, here: Mapping[str, RegisteredSchedule]) -> list[Alert]:

@@ -19,8 +19,8 @@ from tests.workspace.make import GIT, OWNER, Sqlite
 
 
 class Lookout:
-    def __init__(self, folder):
-        self.workspaces = Sqlite(folder)
+    def __init__(self, folder, workspaces=None):
+        self.workspaces = workspaces or Sqlite(folder)
         self.clock = self.workspaces.clock
         self.workspace = self.workspaces.open()
         self.registry, self.ledger = self.workspace.registry, self.workspace.ledger
@@ -149,8 +149,9 @@ class Lookout:
 
 
 @contextlib.contextmanager
-def lookout(folder):
-    made = Lookout(folder)
+def lookout(folder, workspaces=None):
+    """``workspaces`` make ledgers (see ``tests.workspace.make``), else it is a file of its own."""
+    made = Lookout(folder, workspaces)
     try:
         yield made
     finally:
