@@ -81,7 +81,7 @@ def command(  # noqa: PLR0913  (its options)
     if file is not None:
         planned = _saved(scope, file, asked)
     else:
-        planned = make_plan(scope, scope.source(commit), asked)
+        planned = make_plan(scope, asked.source(scope, commit), asked)
     plan, address = planned.plan, planned.address
     if not as_json:
         show(plan)
@@ -118,10 +118,10 @@ def _saved(scope: Scope, file: str, asked: Asked) -> Planned:
     if reviewed.commit is not None and not _COMMIT.fullmatch(reviewed.commit):
         # Any other name of a commit would be another one tomorrow.
         raise PlanFileError(f"{file} names no commit by its full id; {_AGAIN} {file}")
-    here = scope.source()
+    here = asked.source(scope)
     state = here.state()
     if not reviewed.dirty and (state.commit != reviewed.commit or state.dirty):
-        here = scope.source(reviewed.commit)
+        here = asked.source(scope, reviewed.commit)
     scope = Scope(scope.folder, scope.target or reviewed.owner.target, scope.workspace)
     planned = make_plan(scope, here, replace(asked, adopt=_adopted(reviewed)))
     for what, was, now in (
@@ -164,7 +164,11 @@ def _read(file: str) -> Plan:
         text = Path(file).read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise PlanFileError(f"{file} is not a plan, for it is no text; {_AGAIN} FILE") from None
-    return read_plan(text, file)
+    plan = read_plan(text, file)
+    if plan.base is not None:
+        text = f"{file} is an offline plan, of two commits, which nobody can approve or apply"
+        raise PlanFileError(f"{text}; plan against the workspace: reconciler plan --out FILE")
+    return plan
 
 
 def _commit(commit: str | None) -> str:

@@ -12,6 +12,8 @@ import click
 
 from reconciler import settings
 from reconciler.cli.scope import Address
+from reconciler.clock import SystemClock
+from reconciler.live import Owner
 from reconciler.plan.change import Plan
 from reconciler.reconcile.read import Reading, choose_target, plan, read, read_project
 
@@ -43,10 +45,30 @@ def make_plan(scope: Scope, source: Source, asked: Asked) -> Planned:
     target = choose_target(project, scope.target)
     address = scope.address_in(source, project)
     reader = address.reader()
+    if asked.rule is not None:
+        glance = reader.glance(Owner(project.project, target))
+        asked.verifier(source).since(glance.record.commit if glance else None)
     reading = read(source, project, target, reader, adopt=asked.adopt, full=asked.full)
     as_of = reader.now() if asked.now is None else asked.now
     look = partial(settings.files_in, owner=reading.desired.owner)
     return Planned(plan(reading, address.shown, as_of, look), reading, address)
+
+
+def make_offline(scope: Scope, base: str, commit: str, asked: Asked) -> Planned:
+    """Compare a commit with what another one declares; no workspace is asked.
+
+    Raises:
+        ManifestError: with every problem in every file of one of the two.
+        SourceError: a commit is not there, is not complete, or its signature does not count.
+    """
+    from reconciler.reconcile.offline import plan_offline  # noqa: PLC0415  (seldom asked for)
+
+    source, former = asked.source(scope, commit), scope.source(base)
+    if asked.rule is not None:
+        asked.verifier(source).since(former.state().commit)
+    as_of = SystemClock().now() if asked.now is None else asked.now
+    made, reading = plan_offline(former, source, scope.target, as_of, asked.adopt)
+    return Planned(made, reading, Address(made.workspace, source.folder))
 
 
 def tell(planned: Planned, chosen: dict[str, str]) -> None:

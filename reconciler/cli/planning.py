@@ -16,6 +16,13 @@ from reconciler.plan.allowable import ALLOWABLE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from reconciler.cli.scope import Scope
+    from reconciler.source.base import Source
+    from reconciler.source.signatures import (
+        Rule,  # noqa: TC004  (nobody asks for a field's type)
+        Verifier,
+    )
+
 R = TypeVar("R")
 
 FORMATS = ("text", "json", "markdown", "github", "gitlab")
@@ -29,6 +36,28 @@ class Asked:
     full: bool = False
     adopt: frozenset[str] = frozenset()
     allowed: frozenset[str] = frozenset()
+    rule: Rule | None = None
+
+    def source(self, scope: Scope, commit: str | None = None) -> Source:
+        """Open what is to be planned; where signatures are required that is a commit, verified.
+
+        Nothing in it is read before that. ``commit`` is HEAD then where none is given.
+
+        Raises:
+            SourceError: there is none, or its signature does not count.
+        """
+        if self.rule is None:
+            return scope.source(commit)
+        source = scope.source(commit or "HEAD")
+        self.verifier(source).head()
+        return source
+
+    def verifier(self, source: Source) -> Verifier:
+        """Give what verifies a source's commits; a rule must have been given."""
+        from reconciler.source.signatures import Verifier  # noqa: PLC0415  (seldom asked for)
+
+        assert self.rule is not None, "nothing is verified without a rule"  # noqa: S101  (the caller's duty)
+        return Verifier(source, self.rule)
 
 
 def _addresses(
@@ -75,22 +104,63 @@ def planning(function: Callable[..., R]) -> Callable[..., R]:
         "--allow-diverged", is_flag=True, help="Apply a commit that lacks what was applied last."
     )
     @click.option("--rollback", is_flag=True, help="Apply a commit older than the last applied.")
+    @click.option(
+        "--require-signed",
+        type=click.Choice(["off", "head", "all"]),
+        default="off",
+        envvar="RECONCILER_REQUIRE_SIGNED",
+        show_envvar=True,
+        help="Read only a commit that is signed; all: and those since the last applied one.",
+    )
+    @click.option(
+        "--allowed-signers",
+        metavar="FILE",
+        envvar="RECONCILER_ALLOWED_SIGNERS",
+        show_envvar=True,
+        help="The SSH keys that count, as for ssh-keygen.",
+    )
+    @click.option(
+        "--revoked-signers",
+        metavar="FILE",
+        envvar="RECONCILER_REVOKED_SIGNERS",
+        show_envvar=True,
+        help="SSH keys that no longer count.",
+    )
+    @click.option(
+        "--gpg-home",
+        metavar="DIR",
+        envvar="GNUPGHOME",
+        show_envvar=True,
+        help="The keyring whose keys count.",
+    )
     @functools.wraps(function)
     def command(*arguments: Any, **given: Any) -> R:  # noqa: ANN401  (the command's own options)
         allowed = set(given.pop("allow"))
         for flag in ("dirty", "empty", "diverged"):
             allowed |= {flag} if given.pop(f"allow_{flag}") else set()
         allowed |= {"rollback"} if given.pop("rollback") else set()
-        now = given.pop("now")
+        now, rule = given.pop("now"), _rule(given)
         asked = Asked(
             now=None if now is None else _instant(now),
             full=given.pop("full"),
             adopt=frozenset(given.pop("adopt")),
             allowed=frozenset(allowed),
+            rule=rule,
         )
         return function(*arguments, asked=asked, **given)
 
     return command
+
+
+def _rule(given: dict[str, Any]) -> Rule | None:
+    """Take what was said about signatures out of the options."""
+    required, signers = given.pop("require_signed"), given.pop("allowed_signers")
+    revoked, keyring = given.pop("revoked_signers"), given.pop("gpg_home")
+    if required == "off":
+        return None
+    from reconciler.source.signatures import Required, Rule  # noqa: PLC0415  (the same)
+
+    return Rule(required=Required(required), signers=signers, revoked=revoked, keyring=keyring)
 
 
 def _instant(text: str) -> int:

@@ -57,8 +57,8 @@ class Published:
 
 
 def label(pipeline: PublishedPipeline) -> str:
-    """Write a version as ``name@3``."""
-    return f"{pipeline.name}@{pipeline.version}"
+    """Write a version as ``name@3``; by its content where nobody knows its number (0)."""
+    return f"{pipeline.name}@{pipeline.version or pipeline.digest[:12]}"
 
 
 class Bindings:

@@ -210,7 +210,8 @@ class Plan:
 
     ``changes`` are sorted by kind and name; ``guards`` block it, ``warnings`` do not; ``dirty`` are
     uncommitted files that it includes; ``as_of`` is the instant it was made at, the only clock it
-    knows; ``tool`` is the version that made it.
+    knows; ``tool`` is the version that made it. ``base`` is the commit that stood for the workspace
+    in an offline plan, which nobody can approve or apply; None where the workspace itself was read.
     """
 
     owner: Owner
@@ -225,6 +226,7 @@ class Plan:
     held: tuple[Held, ...] = ()
     commit: str | None = None
     dirty: tuple[str, ...] = ()
+    base: str | None = None
 
     def count(self, *actions: Action) -> int:
         """Count the changes with one of these actions."""

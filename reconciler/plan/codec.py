@@ -119,6 +119,7 @@ def _body(plan: Plan) -> dict[str, Plain]:
         "target": plan.owner.target,
         "workspace": plan.workspace,
         "commit": plan.commit,
+        **({} if plan.base is None else {"base": plan.base}),
         "dirty": list(plan.dirty),
         "resource_changes": [_change(change) for change in plan.changes],
         "resource_drift": list(_drift(plan)),
@@ -137,7 +138,7 @@ def _body(plan: Plan) -> dict[str, Plain]:
             "fires_on_apply": plan.fires_on_apply,
         },
         "errored": False,
-        "approval_digest": approval_digest(plan),
+        "approval_digest": approval_digest(plan) if plan.base is None else None,
     }
 
 

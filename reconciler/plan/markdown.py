@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.plan.change import Action, Cause, Kind, Side
 from reconciler.plan.codec import approval_digest
 from reconciler.plan.render import (
+    OFFLINE,
     because,
     created,
     effects,
@@ -26,6 +27,7 @@ from reconciler.plan.render import (
     shown,
     totals,
     touched,
+    unchanged,
     warned,
     without_clock,
     zone_of,
@@ -105,7 +107,7 @@ def _marker(plan: Plan, digest: str, level: int) -> str:
         "project": plan.owner.project[:_NAME],
         "target": plan.owner.target[:_NAME],
         "commit": plan.commit and plan.commit[:_NAME],
-        "approval": digest,
+        **({"approval": digest} if plan.base is None else {"base": plan.base[:_NAME]}),
         "level": level,
     }
     text = json.dumps(facts, separators=(",", ":"))
@@ -122,7 +124,10 @@ def _head(plan: Plan) -> Iterator[str]:
     yield ""
     commit = f"commit {code(plan.commit[:12])}" if plan.commit else "not committed to Git"
     dirty = f" with {counted(plan.dirty, 'uncommitted file')}" if plan.dirty else ""
-    yield f"Workspace {code(plan.workspace[:_NAME])}, {commit}{dirty}."
+    if plan.base is None:
+        yield f"Workspace {code(plan.workspace[:_NAME])}, {commit}{dirty}."
+    else:
+        yield f"Compared: {commit} with commit {code(plan.base[:12])}. {OFFLINE}"
     yield ""
 
 
@@ -160,7 +165,7 @@ def _listed(lines: list[str], level: int) -> Iterator[str]:
 
 def _table(plan: Plan, rows: list[str], level: int) -> list[str]:
     if not rows:
-        return ["No changes. The workspace is as declared.", ""]
+        return [unchanged(plan), ""]
     if level < _FOLDED:
         head = ["| Change | Object | Why | Runs | Next |", "|--|--|--|--|--|"]
         return [*head, *rows, ""]
@@ -318,7 +323,7 @@ def _sections(plan: Plan, level: int) -> Iterator[str]:
 def _foot(comment: _Comment, level: int) -> Iterator[str]:
     if level in _LEFT_OUT:
         yield from (f"**{_LEFT_OUT[level]}** {_RECORDED if comment.record else _WHOLE}", "")
-    if comment.plan.changes:
+    if comment.plan.changes and comment.plan.base is None:
         yield f"Approval digest {code(comment.digest)}"
         if not comment.record:
             yield _command(comment.plan, comment.digest)

@@ -25,10 +25,12 @@ def plan_schema() -> Schema:
     """Give the schema of what :func:`reconciler.plan.codec.plan_json` writes."""
     counts = {action.value: _COUNT for action in Action}
     per_day = _object("Runs a day of all that changes.", before=_NUMBER, after=_NUMBER)
+    base = _told(_TEXT, "Of an offline plan: the commit that stood for the workspace.")
     return {
         "$schema": _DRAFT,
         "title": "Plan",
-        **_object(
+        **_with(
+            {"base": base},
             "What an apply would do to one workspace on behalf of one target of a project.",
             format_version=_told(
                 {"type": "string", "pattern": rf"^{_MAJOR}\.[0-9]+$"},
@@ -55,7 +57,10 @@ def plan_schema() -> Schema:
                 fires_on_apply=_COUNT,
             ),
             errored={"const": False},
-            approval_digest=_told(_DIGEST, "Covers what would be done, and to what."),
+            approval_digest=_told(
+                _or_null(_DIGEST),
+                "Covers what would be done, and to what; null where nobody can approve that.",
+            ),
             plan_digest=_told(_DIGEST, "Covers everything else in this document."),
         ),
     }
@@ -74,6 +79,12 @@ def _object(description: str, **properties: Schema) -> Schema:
         "required": list(properties),
         "properties": properties,
     }
+
+
+def _with(optional: dict[str, Schema], description: str, **properties: Schema) -> Schema:
+    """Give the schema of an object that may have ``optional`` members as well."""
+    made = _object(description, **properties)
+    return {**made, "properties": properties | optional}
 
 
 def _list(item: Schema) -> Schema:

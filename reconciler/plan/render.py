@@ -37,6 +37,10 @@ _REASONS = {
     Cause.LOST: "somebody deleted it",
     Cause.MISSING: "its manifest was removed",
 }
+OFFLINE = (
+    "Offline, from two commits alone: edits by hand, holds, numbers of versions and files that are "
+    "there are not known. It cannot be approved or applied."
+)
 _DRIFTED = {Action.ENABLE: "somebody disabled it", Action.DISABLE: "somebody enabled it"}
 
 
@@ -47,15 +51,17 @@ def plan_text(plan: Plan) -> str:
 
 def _lines(plan: Plan) -> Iterator[str]:
     owner = plan.owner
-    place = printable(plan.workspace)
-    yield f"Project {printable(owner.project)}, target {printable(owner.target)}, workspace {place}"
+    place = f"workspace {printable(plan.workspace)}" if plan.base is None else "offline"
+    yield f"Project {printable(owner.project)}, target {printable(owner.target)}, {place}"
     yield source(plan)
+    if plan.base is not None:
+        yield OFFLINE
     yield ""
     for change in plan.changes:
         yield from _change(change)
         yield ""
     if not plan.changes:
-        yield "No changes. The workspace is as declared."
+        yield unchanged(plan)
         yield ""
     for part in (
         [f"Warning: {warned(one)}" for one in plan.warnings],
@@ -74,7 +80,14 @@ def source(plan: Plan) -> str:
         return "Not committed to Git; objects will carry no commit and no author."
     files = ", ".join([*map(file_name, plan.dirty[:MOST]), *(["..."] * (len(plan.dirty) > MOST))])
     dirty = f" with {len(plan.dirty)} uncommitted: {files}" if plan.dirty else ""
-    return f"Commit {printable(plan.commit[:12])}{dirty}"
+    base = f", compared with commit {printable(plan.base[:12])}" if plan.base else ""
+    return f"Commit {printable(plan.commit[:12])}{dirty}{base}"
+
+
+def unchanged(plan: Plan) -> str:
+    """Say that there is nothing to do."""
+    same = "The workspace is as declared." if plan.base is None else "Both declare the same."
+    return f"No changes. {same}"
 
 
 def printable(text: str) -> str:

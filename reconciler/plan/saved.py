@@ -112,6 +112,7 @@ def _plan(data: dict[str, Any]) -> Plan:
         held=tuple(_held_of(held) for held in data["held"]),
         commit=_text_or_none(data["commit"]),
         dirty=tuple(map(_text, data["dirty"])),
+        base=_text_or_none(data.get("base")),
     )
 
 

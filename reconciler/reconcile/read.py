@@ -149,7 +149,23 @@ def read(  # noqa: PLR0913  (what to read, against what, and how)
                 if not isinstance(reading, list):
                     return _declaring(replace(reading, part=part), part.code)
     loaded = load_target(source, project, target)
-    reading = _reading(source, project, owner, loaded, reader.live(), Kept(), adopt)
+    return read_loaded(source, project, owner, loaded, reader.live(), adopt)
+
+
+def read_loaded(  # noqa: PLR0913, PLR0917  (all that makes one)
+    source: Source,
+    project: Project,
+    owner: Owner,
+    loaded: Loaded,
+    live: Live,
+    adopt: frozenset[str] = frozenset(),
+) -> Reading:
+    """Check all that was loaded against what is live.
+
+    Raises:
+        ManifestError: with every problem in every file.
+    """
+    reading = _reading(source, project, owner, loaded, live, Kept(), adopt)
     if isinstance(reading, list):
         raise ManifestError(reading)
     return _declaring(reading)

@@ -234,7 +234,10 @@ class CommitSource(Files):
         if not any(letter in name for letter in "\n\0"):
             found = self._objects.get(f"{name}^{{commit}}")
         if found is None:
-            raise SourceError(f"{name!r} names no commit here; correct it, or run: git fetch")
+            way = "correct it, or run: git fetch"
+            if History(self._folder, self._objects, "").edge:
+                way = "this clone is shallow: fetch all history (actions/checkout: fetch-depth: 0)"
+            raise SourceError(f"{name!r} names no commit here; {way}")
         return _Commit(found)
 
     @cached_property

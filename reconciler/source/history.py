@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler.clock import SECOND
+from reconciler.errors import SourceError
 from reconciler.live import Provenance
 from reconciler.source.base import Descent
 from reconciler.source.process import ELSEWHERE, GIT, SETTINGS, refuse
@@ -61,6 +62,25 @@ class History:
             return None
         first = self._ask("rev-list", "--max-parents=0", "--first-parent", self._commit)
         return os.fsdecode(first).strip()
+
+    def since(self, base: str) -> tuple[str, ...]:
+        """Name the commits that this one has and ``base``, given by its full id, has not.
+
+        Those of merged branches are among them; the newest comes first.
+
+        Raises:
+            SourceError: some of them are not here, or Git cannot tell.
+        """
+        if self.descent(base) is Descent.UNKNOWN:
+            way = "fetch all history (actions/checkout: fetch-depth: 0)"
+            if not self.edge:
+                way = "was history rewritten?"
+            raise SourceError(f"what came after commit {base[:12]} is not known here; {way}")
+        found = self._ask("rev-list", self._commit, f"^{base}").decode().split()
+        if self.edge.intersection(found):
+            text = f"some of what came after commit {base[:12]} is not in this shallow clone"
+            raise SourceError(f"{text}; fetch all history (actions/checkout: fetch-depth: 0)")
+        return tuple(found)
 
     def provenance(self, blobs: Mapping[str, str]) -> Iterator[Provenance]:
         """Tell the last commit that gave each file the blob it has; nothing of a file with none.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reconciler.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 # Set by a hook, they would speak of the hook's repository instead of the project's.
 ELSEWHERE = (
@@ -69,8 +69,10 @@ class Object(NamedTuple):
     content: bytes
 
 
-def start(owner: object, folder: str, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start Git in ``folder``, for as long as ``owner`` lives.
+def start(
+    owner: object, folder: str, *arguments: str, further: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start Git in ``folder``, for as long as ``owner`` lives; ``further`` is environment.
 
     Raises:
         NoGitError: it is not installed.
@@ -82,7 +84,7 @@ def start(owner: object, folder: str, *arguments: str) -> subprocess.Popen[bytes
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**environment, **SETTINGS},
+            env={**environment, **SETTINGS, **(further or {})},
         )
     except (FileNotFoundError, PermissionError):
         raise NoGitError("git is not installed, so no commit is known") from None
