@@ -44,7 +44,7 @@ _LONGEST_DIFF = 400
 )
 @click.option(
     "--out",
-    "folder",
+    "out",
     default="reconciler-plan",
     show_default=True,
     metavar="DIR",
@@ -61,7 +61,7 @@ def command(  # noqa: PLR0913  (its options)
     job: Job,
     asked: Asked,
     ref: str,
-    folder: str,
+    out: str,
     name: str,
     request: int | None,
 ) -> int:
@@ -75,7 +75,7 @@ def command(  # noqa: PLR0913  (its options)
     plan = made.plan
     job.say(plan_text(plan))
     tell_outputs(
-        job, plan, write_files(folder, plan, planned(plan, plan.commit or "")), offline=False
+        job, plan, write_files(out, plan, planned(plan, plan.commit or "")), offline=False
     )
     if not plan.changes:
         # The commit is recorded even so, and a job that runs twice has nothing to complain of.

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @click.option("--offline", is_flag=True, help="Compare two commits; of itself for a fork.")
 @click.option(
     "--out",
-    "folder",
+    "out",
     default="reconciler-plan",
     show_default=True,
     metavar="DIR",
@@ -63,7 +63,7 @@ def command(  # noqa: PLR0913  (its options)
     ref: str,
     base: str | None,
     offline: bool,
-    folder: str,
+    out: str,
     comment: bool,
     labels: bool,
     name: str,
@@ -99,7 +99,7 @@ def command(  # noqa: PLR0913  (its options)
     job.say(plan_text(plan))
     job.annotate(plan, where)
     summarize(job.ci, plan_markdown(plan, SUMMARY_LIMIT))
-    tell_outputs(job, plan, write_files(folder, plan, body), offline=offline)
+    tell_outputs(job, plan, write_files(out, plan, body), offline=offline)
     if telling is not None:
         telling.plan(body, outcome_of(plan, blocking) if labels else None)
     if blocking:
