@@ -10,6 +10,7 @@ SECTIONS = {
     },
     "Change": {
         "validate": "Check every manifest and every reference.",
+        "fmt": "Lay out manifests: key order, indentation, quotes; comments stay.",
         "render": "Print the manifests in their canonical form.",
         "plan": "Show what an apply would change; changes nothing.",
         "apply": "Make the workspace as declared.",

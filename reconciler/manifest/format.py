@@ -316,7 +316,8 @@ class _Document:
                 yield self._key(key, place), rank * self._ordered, child, place, below
         else:
             item = shape.item if isinstance(shape, ListOf) else None
-            for one, place in zip(node.value, spots, strict=True):
+            items: Any = node.value
+            for one, place in zip(items, spots, strict=True):
                 yield "-", 0, one, place, item
 
     def _key(self, key: str, spot: Spot) -> str:
