@@ -286,13 +286,12 @@ def _words(way: list[_Vertex]) -> str:
     said = ""
     watched = ""
     for one in way:
-        match one:
-            case _Node():
-                said += f"'{one.name}'{one.whose}{watched}"
-            case _Writing():
-                said += f"{' and' if watched else ''} runs {one.name}, which writes "
-            case _Written():
-                said += f"{one.text}; "
-            case _Watching():
-                watched = f" watches {one.text}"
+        if isinstance(one, _Node):
+            said += f"'{one.name}'{one.whose}{watched}"
+        elif isinstance(one, _Writing):
+            said += f"{' and' if watched else ''} runs {one.name}, which writes "
+        elif isinstance(one, _Written):
+            said += f"{one.text}; "
+        else:
+            watched = f" watches {one.text}"
     return said

@@ -125,8 +125,10 @@ def drifted(draw, live):
         if fate == "edited":
             spec = spec_value(Schedule, here.spec)
             other = draw(strategies.schedules())
-            trigger = spec.trigger if isinstance(other.trigger, DatastoreChange) else other.trigger
-            other = replace(other, name=spec.name, pipeline=spec.pipeline, trigger=trigger)
+            if isinstance(other.trigger, DatastoreChange):
+                # Another place might not be there; what the trigger does not suit stays with it.
+                other = replace(other, trigger=spec.trigger, overlap=spec.overlap)
+            other = replace(other, name=spec.name, pipeline=spec.pipeline)
             one = replace(here, spec=spec_text(other), revision=2, applied=was)
         elif fate == "status":
             off = here.status is Status.ACTIVE
