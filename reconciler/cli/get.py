@@ -11,6 +11,8 @@ import uuid
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from errno import EEXIST, EILSEQ, EINVAL, EISDIR, ENAMETOOLONG, ENOTDIR
+from filecmp import cmp
 from io import BufferedWriter, FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +37,10 @@ if TYPE_CHECKING:
 
 # A copy of fewer bytes is over before anybody has read how far it is.
 _LONG = 16 << 20
+# Not beside the code: a file of that name would be run, or imported, in the code's stead.
+_FOLDER = "files"
+# A name is too long here, or another file's folder, or another folder's file.
+_NO_PLACE = {EEXIST, EILSEQ, EINVAL, EISDIR, ENAMETOOLONG, ENOTDIR}
 
 
 @click.command("get", epilog="Example: reconciler get --to input.csv")
@@ -49,7 +55,7 @@ _LONG = 16 << 20
 @click.option(
     "--to",
     metavar="FILE|DIR|-",
-    help="Where to; - is the standard output. By default the working folder.",
+    help="Where to; - is the standard output. By default the folder files.",
 )
 @output
 def command(*, as_json: bool, wanted: tuple[str, ...], everything: bool, to: str | None) -> int:
@@ -58,7 +64,8 @@ def command(*, as_json: bool, wanted: tuple[str, ...], everything: bool, to: str
     It is the file in exactly the state that made the run: one that has changed since, or is gone,
     is an error. A copy appears under its name when it is complete. It gets the file's own name,
     where that can be the name of a file, else its %XX form; with --all, folders below the watched
-    one are made, too.
+    one are made, too. Whoever writes the file chooses that name, so it takes no other file's place:
+    only --to FILE does.
     """
     if wanted and everything:
         raise click.UsageError("Give --file or --all, not both.")
@@ -71,21 +78,24 @@ def command(*, as_json: bool, wanted: tuple[str, ...], everything: bool, to: str
         _print(reader, files[0])
         return 0
     many = everything or len(files) > 1
-    got, failed = [], []
+    got, failed, unplaced = [], [], []
     for file, target in _targets(task, files, to, many=many):
         try:
-            _copy(reader, file, target)
+            _copy(reader, file, target, over=to is not None and target == Path(to))
         except FileChanged as error:
             failed.append(file["path"])
+            say_error(str(error))
+        except _NoPlace as error:
+            unplaced.append(file["path"])
             say_error(str(error))
         else:
             got.append({"path": file["path"], "url": file["url"], "to": str(target)})
     if as_json:
-        document({"files": got, "changed": failed})
+        document({"files": got, "changed": failed, "unplaced": unplaced})
     else:
         for one in got:
             click.echo(display(name_bytes(one["to"])))
-    return 1 if failed else 0
+    return 1 if failed or unplaced else 0
 
 
 def _print(reader: DatastoreReader, file: dict[str, Any]) -> None:
@@ -164,7 +174,7 @@ def _targets(
     Raises:
         ReconcilerError: two files would have the same one.
     """
-    place = Path(to or ".")
+    place = Path(to or _FOLDER)
     if not many:
         into = to is None or to.endswith("/") or place.is_dir()
         own = _plain(files[0]["path"].rpartition("/")[2])
@@ -188,17 +198,48 @@ def _plain(name: str) -> str:
     return name
 
 
-def _copy(reader: DatastoreReader, file: dict[str, Any], target: Path) -> None:
-    """Copy a file; it is there whole, or as before."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+class _NoPlace(ReconcilerError):
+    """A file cannot be where its name puts it."""
+
+
+@contextmanager
+def _placing(file: dict[str, Any], target: Path) -> Iterator[None]:
+    """Tell a name that cannot be had from a disk that refuses."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
+        path, place = (display(name_bytes(text)) for text in (file["path"], str(target)))
+        text = f"{path} cannot be put at {place}: {error.strerror}"
+        raise _NoPlace(f"{text}; name a place for it: --file PATH --to FILE") from None
+
+
+def _copy(reader: DatastoreReader, file: dict[str, Any], target: Path, *, over: bool) -> None:
+    """Copy a file; it is there whole, or as before.
+
+    Raises:
+        _NoPlace: it cannot have that name, or another file has it that it is not to be ``over``.
+    """
+    with _placing(file, target):
+        target.parent.mkdir(parents=True, exist_ok=True)
     new = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with _telling(file) as tell, _Told(FileIO(new, "xb"), tell) as into:
             _read(reader, file, into)
-        new.replace(target)
+        with _placing(file, target):
+            if not over:
+                _alone(new, target)
+            new.replace(target)
     except BaseException:
         new.unlink(missing_ok=True)
         raise
+
+
+def _alone(new: Path, target: Path) -> None:
+    """Refuse to take another file's place; a step that is tried again finds what it got before."""
+    if target.exists() and not cmp(new, target, shallow=False):
+        raise FileExistsError(EEXIST, "another file is there")
 
 
 def _read(reader: DatastoreReader, file: dict[str, Any], into: BinaryIO) -> None:

@@ -56,7 +56,7 @@ class Composer:
             raise ExecutorError(text)
         names = {name for _, text in step.texts() for name in secrets_in(text)}
         secrets = {name: self._secrets.value(name, version.owner) for name in sorted(names)}
-        data = Given(run, self._ledger, self._secrets, self._open_store)
+        data = Given(run, self._ledger, self._secrets, self._open_store, version.owner)
         try:
             files = data.files if data.several else None
             folder = self._workdirs.prepare(run.id, version.code_digest, files)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from reconciler.datastore.base import DatastoreReader
     from reconciler.fields import Scalar
-    from reconciler.live import RegisteredDatastore
+    from reconciler.live import Owner, RegisteredDatastore
     from reconciler.run import Run
     from reconciler.runner.secrets import Secrets
     from reconciler.workspace.ledger import Ledger
@@ -35,14 +35,23 @@ STORE_VARIABLE = "RECONCILER_DATASTORE"
 class Given:
     """What one run is given of datastores; they are asked about at most once, and seldom at all.
 
-    All of it comes from the run, and not from what its schedule says by now.
+    All of it comes from the run, and not from what its schedule says by now. What opens a datastore
+    is for whoever declared that, and is seen by the code of ``owner``: it must be for both.
 
     Raises (every method):
         ExecutorError: a datastore is gone, or a file, or a secret; or a path cannot be opened here.
     """
 
-    def __init__(self, run: Run, ledger: Ledger, secrets: Secrets, open_store: Opener) -> None:
+    def __init__(
+        self,
+        run: Run,
+        ledger: Ledger,
+        secrets: Secrets,
+        open_store: Opener,
+        owner: Owner | None,
+    ) -> None:
         self._run = run
+        self._owner = owner
         self._facts: Mapping[str, Scalar] = run.facts or {}
         self._ledger = ledger
         self._secrets = secrets
@@ -115,7 +124,7 @@ class Given:
 
     def _opening(self, name: str) -> tuple[Datastore, dict[str, str]]:
         store, registered = self._store(name)
-        return store, self._secrets.of(store, registered.owner)
+        return store, self._secrets.of(store, registered.owner, self._owner)
 
     def _local(self, name: str, path: str) -> str | None:
         store = self._store(name)[0]

@@ -54,31 +54,33 @@ class Secrets:
     def __init__(self, declared: Mapping[str, Secret]) -> None:
         self._declared = declared
 
-    def value(self, name: str, owner: Owner | None) -> str:
-        """Give a secret's value.
+    def value(self, name: str, *owners: Owner | None) -> str:
+        """Give a secret's value, which must be for each of ``owners``.
 
         Raises:
-            ExecutorError: not declared, not for this owner, or not there; the message never holds
-                any part of a value.
+            ExecutorError: not declared, not for one of the owners, or not there; the message never
+                holds any part of a value.
         """
         secret = self._declared.get(name)
         if secret is None:
             raise ExecutorError(f"secret {name} is not declared in the runner's configuration")
-        if secret.projects and str(owner) not in secret.projects:
-            raise ExecutorError(f"secret {name} is not for {owner or 'objects without a project'}")
+        for owner in owners:
+            if secret.projects and str(owner) not in secret.projects:
+                whom = owner or "objects without a project"
+                raise ExecutorError(f"secret {name} is not for {whom}")
         if secret.env is not None:
             return self._from_environment(name, secret.env)
         if secret.file is not None:
             return self._from_file(name, secret.file)
         return self._from_command(name, secret.command)
 
-    def of(self, store: Datastore, owner: Owner | None) -> dict[str, str]:
+    def of(self, store: Datastore, *owners: Owner | None) -> dict[str, str]:
         """Give what opens a datastore, by what each value is.
 
         Raises:
             ExecutorError: as for :meth:`value`.
         """
-        return {what: self.value(name, owner) for what, name in store.secrets.items()}
+        return {what: self.value(name, *owners) for what, name in store.secrets.items()}
 
     def _from_environment(self, name: str, variable: str) -> str:
         try:

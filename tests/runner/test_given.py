@@ -202,6 +202,30 @@ def test_a_secret_that_is_not_there_fails_the_step_and_is_named(remote, monkeypa
     assert "secret WORD: the runner's environment has no A_WORD" in run.reason
 
 
+@pytest.mark.parametrize(
+    ("projects", "why"),
+    [
+        ([], ""),
+        (["test/dev", "other/dev"], ""),
+        (["test/dev"], "secret KEY is not for other/dev"),
+        (["other/dev"], "secret KEY is not for test/dev"),
+    ],
+)
+def test_what_opens_anothers_datastore_reaches_only_code_that_it_is_for(remote, projects, why):
+    from reconciler.runner.config import Secret
+
+    remote.secrets._declared["KEY"] = Secret(env="A_KEY", projects=tuple(projects))
+    remote.apply(b=REMOTE)
+    remote.project = remote.folder / "other"
+    remote.project.mkdir()
+    (remote.project / "reconciler.yml").write_text("project: other\ninclude: ['*.yml']\n")
+    remote.apply(a=SHOW, c=arriving())
+    logged(remote, b"x")
+    (run,) = remote.finish()
+    assert run.state is (RunState.FAILED if why else RunState.FINISHED)
+    assert why in (run.reason or "")
+
+
 def test_a_local_path_of_a_bucket_cannot_be_had(remote):
     remote.apply(a=SHOW, b=LANDING, c=arriving(data_path="local"))
     logged(remote, b"x", facts=b"4 5@6")
@@ -395,9 +419,11 @@ def step(place, landing, monkeypatch, tmp_path):
 def test_a_step_gets_its_file_under_its_own_name(step, capsys):
     folder = step("x.csv")
     assert invoke(["get"]) == 0
-    assert capsys.readouterr().out == "x.csv\n"
-    assert (folder / "x.csv").read_text() == "data of x.csv"
-    assert [file.name for file in folder.iterdir()] == ["x.csv"]
+    assert capsys.readouterr().out == "files/x.csv\n"
+    assert (folder / "files/x.csv").read_text() == "data of x.csv"
+    assert [file.name for file in folder.rglob("*")] == ["files", "x.csv"]
+    # A step that is tried again gets it again.
+    assert invoke(["get"]) == 0
 
 
 @pytest.mark.parametrize(("to", "there"), [("new.csv", "new.csv"), ("deep/er/", "deep/er/x.csv")])
@@ -417,7 +443,7 @@ def test_a_file_that_changed_since_is_an_error_and_nothing_is_left_behind(step, 
     folder = step("x.csv")
     (folder / "x.csv").write_text("older")
     (landing / "x.csv").write_text("written anew")
-    assert invoke(["get"]) == 1
+    assert invoke(["get", "--to", "x.csv"]) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
     assert [(file.name, file.read_text()) for file in folder.iterdir()] == [("x.csv", "older")]
 
@@ -435,13 +461,42 @@ def test_of_several_files_those_that_changed_are_told_and_the_others_are_got(ste
     (landing / "a").unlink()
     assert invoke(["get", "--all"]) == 1
     assert capsys.readouterr().err.startswith("error: ")
-    assert [file.name for file in folder.iterdir()] == ["b"]
+    assert [file.name for file in folder.joinpath("files").iterdir()] == ["b"]
+
+
+def test_a_name_that_somebody_chose_takes_no_other_files_place(step, capsys):
+    folder = step("a", "score.py", "sub", batch="per_poll")
+    (folder / "score.py").write_text("the code")
+    (folder / "sub").mkdir()
+    assert invoke(["get", "--all", "--to", ".", "--output", "json"]) == 1
+    said = capsys.readouterr()
+    assert json.loads(said.out)["unplaced"] == ["in/score.py", "in/sub"]
+    assert [file["to"] for file in json.loads(said.out)["files"]] == ["a"]
+    assert said.err.splitlines()[0] == (
+        "error: in/score.py cannot be put at score.py: another file is there; name a place for "
+        "it: --file PATH --to FILE"
+    )
+    assert (folder / "score.py").read_text() == "the code"
+    assert sorted(file.name for file in folder.iterdir()) == ["a", "score.py", "sub"]
+    assert invoke(["get", "--file", "in/score.py", "--to", "score.py"]) == 0
+    assert (folder / "score.py").read_text() == "data of score.py"
+
+
+def test_a_name_that_cannot_be_had_here_keeps_no_other_file_away(step, capsys):
+    folder = step("a", "sub/b", batch="per_poll", recursive=True)
+    folder.joinpath("to").mkdir()
+    folder.joinpath("to/sub").write_text("no folder")
+    assert invoke(["get", "--all", "--to", "to"]) == 1
+    said = capsys.readouterr()
+    assert said.out == "to/a\n"
+    assert "in/sub/b cannot be put at to/sub/b: " in said.err
+    assert len(said.err.splitlines()) == 1
 
 
 def test_one_of_several_files_is_got_by_any_of_its_names(step, landing):
     folder = step("a", "b", batch="per_poll")
     for name in ("in/b", "landing/in/b", str(landing / "b"), (landing / "b").as_uri()):
-        assert invoke(["get", "--file", name]) == 0
+        assert invoke(["get", "--file", name, "--to", "b"]) == 0
         assert (folder / "b").read_text() == "data of b"
         (folder / "b").unlink()
 
@@ -482,7 +537,7 @@ def test_no_name_leads_out_of_the_folder(tmp_path, path, there):
 
     task = _Task([{"path": path}], "in", None, {})
     ((_, target),) = _targets(task, task.files, None, many=False)
-    assert target == Path(there)
+    assert target == Path("files", there)
     ((_, target),) = _targets(task, task.files, "to", many=True)
     assert target == Path("to", there)
 
