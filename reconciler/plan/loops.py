@@ -117,9 +117,10 @@ class _Graph:
         self.edges: dict[_Vertex, list[_Vertex]] = {}
         self._desired = desired
         self._bindings = Bindings(desired, live.pipelines)
-        self._stores = dict(_stores(live)) | {
+        stores = dict(_stores(live)) | {
             name: declared.value for name, declared in desired.datastores.items()
         }
+        self._tops = {name: _top(store) for name, store in stores.items()}
         for node, schedule, pipeline_id in self._schedules(live):
             self._add(node, schedule, pipeline_id)
         self._join()
@@ -154,8 +155,9 @@ class _Graph:
             self.edges[pipeline] = [_Written(at, text) for at, text in written if at is not None]
 
     def _place(self, name: str, path: str) -> _Place | None:
-        store = self._stores.get(name)
-        return None if store is None else _place(store, path)
+        top = self._tops.get(name)
+        parts = tuple(part for part in path.split("/") if part)
+        return None if top is None else _Place(top.root, top.parts + parts)
 
     def _join(self) -> None:
         """Lead from what is written to who sees it: looks there, below, or at all below above."""
@@ -203,7 +205,7 @@ def _halves(text: str) -> tuple[str, str]:
     return store, path
 
 
-def _place(store: Datastore, path: str) -> _Place:
+def _top(store: Datastore) -> _Place:
     _, _, place = store.url.partition(":")
     root = (store.scheme, store.account or "", store.endpoint or "")
     if store.scheme == "file":
@@ -214,7 +216,7 @@ def _place(store: Datastore, path: str) -> _Place:
             del parts[-1:]
         elif part not in {"", "."}:
             parts.append(part)
-    return _Place(root, (*parts, *(part for part in path.split("/") if part)))
+    return _Place(root, tuple(parts))
 
 
 def _text(watched: Watched) -> str:
