@@ -226,8 +226,8 @@ def test_what_another_field_forces_is_written_and_what_the_class_fills_in_is_not
         ({"name": "a", "url": "file:b", "kind": "Datastore", "tags": {"x": 1}},
          [(("tags", "x"), "each value of tags must be text, not 1; put it in quotes")]),
         ({"name": "a", "url": "file:b", "colour": None},
-         [(("colour",), "unknown key 'colour'; known keys are name, description, url, "
-          "account, endpoint, region, anonymous, credentials, tags")]),
+         [(("colour",), ("unknown key 'colour'; known keys are name, description, url, "
+          "account, endpoint, region, anonymous, credentials, tags"))]),
         ({"name": float("nan"), "url": float("inf"), "description": None},
          [(("name",), "name: '.nan' is not a finite number; quote it if it is text"),
           (("url",), "url must be text; put it in quotes")]),
