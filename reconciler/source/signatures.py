@@ -150,7 +150,7 @@ class Verifier:
         for mark, text in {
             "key has expired": f"is signed with a key that had expired, {key}{note}; {_AGAIN}",
             "not yet valid": f"is signed with a key that was not valid yet, {key}{note}; {_AGAIN}",
-            "signature namespace": f"is signed with a key that is not for Git, {key}{note}",
+            "namespace": f"is signed with a key that is not for Git, {key}{note}; {_AGAIN}",
             _UNKNOWN: f"is signed with an unknown key, {key}{note}; "
             f"{_AGAIN}, or add the key to {rule.signers}",
             "incorrect signature": f"is not what was signed with the key {key}: "
