@@ -35,16 +35,17 @@ def choose(
     ``max_active_runs`` counts for ``allow`` only. ``queue_one`` keeps the run that waits already
     and skips the new fire.
     """
-    unfinished = [*running, *waiting]
+    # It is asked for each file of many, and all that wait by then must not be copied each time.
+    unfinished = len(running) + len(waiting)
     limit = _limit(overlap, max_active_runs)
-    if len(unfinished) < limit:
+    if unfinished < limit:
         return Verdict(Decision.LAUNCH, "")
     if overlap is Overlap.ALLOW:
-        text = f"queued: {len(unfinished)} runs are not over, {limit} may run (max_active_runs)"
+        text = f"queued: {unfinished} runs are not over, {limit} may run (max_active_runs)"
         return Verdict(Decision.QUEUE, text, gate=Gate.LIMIT)
     rule = f"(overlap: {overlap})"
     state = "Running" if running else "NotStarted"
-    busy = f"run {unfinished[0]} is still {state}"
+    busy = f"run {(running or waiting)[0]} is still {state}"
     if overlap is Overlap.SKIP:
         return Verdict(Decision.SKIP, f"skipped: {busy} {rule}", gate=Gate.OVERLAP)
     if overlap is Overlap.CANCEL_RUNNING:
