@@ -2,11 +2,7 @@
 
 import json
 import os
-import shutil
-import subprocess
-from pathlib import Path
 
-from tests.journeys.checkout import IDENTITY, Checkout
 from tests.servers.forge import TOKEN
 
 

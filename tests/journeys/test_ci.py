@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 
 from reconciler.notifier.comment import State, parse
-from tests.journeys.checkout import Checkout
 from tests.journeys.forge_checkout import NOW, Jobs, edit_on_branch, merge_into_main
 from tests.journeys.golden import assert_golden, masked_plan
 from tests.journeys.outofband import change
-from tests.servers.forge import BOT, GITLAB_BOT, TOKEN, Fault, ForgeServer
+from tests.servers.forge import GITLAB_BOT, TOKEN, Fault, ForgeServer
 
 
 @pytest.fixture

@@ -6,8 +6,9 @@ import subprocess
 import pytest
 from hypothesis import given
 
+from reconciler.errors import Problem
 from reconciler.plan.change import Action, Cause, FieldChange, Guard, Kind, Side
-from reconciler.plan.ci import github_annotations, gitlab_report
+from reconciler.plan.ci import github_annotations, gitlab_report, problem_annotations
 from reconciler.plan.codec import plan_data, plan_json
 from tests.journeys.golden import assert_golden
 from tests.plan.told import WHOLE, changed, created, disabled, plan_of, plans
@@ -43,6 +44,21 @@ def test_a_project_in_a_folder_is_found_there(folder, above):
 def test_what_has_no_file_has_no_place():
     text = github_annotations(plan_of(changed(file=None, fields=())))
     assert text == "::notice title=update Schedule nightly::edited\n"
+
+
+def test_problems_stand_where_they_are_and_a_name_cannot_break_out():
+    problems = [
+        Problem("a,line=9::b%\n.yml", 3, 5, "no\n::error::owned 100%"),
+        Problem("b.yml", 0, 0, "too large"),
+        "the workspace does not answer",
+    ]
+    assert problem_annotations(problems, "teams/risk") == (
+        "::error file=teams/risk/a%2Cline=9%3A%3Ab%25%0A.yml,line=3,col=5,title=No plan"
+        "::no\\n::error::owned 100%25\n"
+        "::error file=teams/risk/b.yml,line=1,title=No plan::too large\n"
+        "::error title=No plan::the workspace does not answer\n"
+    )
+    assert len(problem_annotations(["x"] * 30).splitlines()) == 10
 
 
 def test_guards_are_errors_and_what_takes_away_or_undoes_is_a_warning():
