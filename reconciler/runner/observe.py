@@ -277,7 +277,12 @@ class Observer:
         if not idle:
             with self._ledger.transaction() as tx:
                 if not tx.record_poll(
-                    poll, found.changes, found.rewrites, place=found.place, baseline=found.baseline
+                    poll,
+                    found.changes,
+                    found.rewrites,
+                    place=found.place,
+                    baseline=found.baseline,
+                    was=watch.next_poll,
                 ):
                     self._drop(watch.id)
                     return
@@ -318,7 +323,7 @@ class Observer:
         )
         failures = watch.failures + 1
         with self._ledger.transaction() as tx:
-            if not tx.record_poll(poll):
+            if not tx.record_poll(poll, was=watch.next_poll):
                 self._drop(watch.id)
                 return
             if failures >= DEGRADED:

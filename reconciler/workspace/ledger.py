@@ -93,7 +93,7 @@ class LedgerTransaction(Protocol):
         """Ask for runs to be stopped; returns the ids of those that were not over."""
         ...
 
-    def record_poll(
+    def record_poll(  # noqa: PLR0913  (all that one poll comes to)
         self,
         poll: Poll,
         changes: Sequence[Change] = (),
@@ -101,12 +101,15 @@ class LedgerTransaction(Protocol):
         *,
         place: str | None = None,
         baseline: bool = False,
+        was: int | None = None,
     ) -> bool:
         """Store a poll, log its changes, rewrite the snapshot and move the watch.
 
         False if the watch has moved: compare-and-set on ``poll_seq``, a poll that lost a race is
         void. A ``baseline`` first forgets the whole snapshot. A poll with an ``error`` touches
-        neither snapshot nor log. ``place`` replaces the watch's, unless it is None.
+        neither snapshot nor log. ``place`` replaces the watch's, unless it is None. ``was`` is the
+        watch's ``next_poll`` as the look began: where it is another one by now, somebody has asked
+        for a look since, and that stays due.
 
         Where schedules asked for existing files, each that was known before (after a baseline:
         all) is logged for them first, as ``existing``.

@@ -237,6 +237,33 @@ def test_a_look_at_a_watch_that_began_anew_meanwhile_is_void(place, odd):
     assert place.known() == [b"x"]
 
 
+def test_a_look_that_somebody_asks_for_while_another_is_under_way_is_made_after_it(place, odd):
+    settled(place)
+    place.forward(60)
+    odd.hang.clear()
+    place.begin()
+    place.forward(1)
+    place.watch("late", settle=0, interval=0.5, existing=True)
+    odd.hang.set()
+    place.look()
+    # How often it asks for looks, and what settles for it, the one under way could not know.
+    assert len(place.rows()) == 3
+    assert place.changes() == [f"existing {name}" for name in "abc"]
+
+
+def test_a_look_that_somebody_asks_for_while_one_fails_is_made_after_it(place, odd):
+    settled(place)
+    place.forward(60)
+    odd.hang.clear()
+    odd.ending = DatastoreError("the folder is gone")
+    place.begin()
+    place.forward(1)
+    place.watch("late", settle=0)
+    odd.hang.set()
+    place.look()
+    assert [row.error for row in place.rows()] == ["", *["the folder is gone"] * 2]
+
+
 def test_files_that_have_not_settled_are_forgotten_where_a_watch_begins_anew(place):
     place.watch()
     place.look()

@@ -317,7 +317,7 @@ class SqlLedgerTransaction:
         if self._dialect.notify is not None:
             self._raw.execute(self._dialect.notify)
 
-    def record_poll(
+    def record_poll(  # noqa: PLR0913  (the port's)
         self,
         poll: Poll,
         changes: Sequence[Change] = (),
@@ -325,18 +325,21 @@ class SqlLedgerTransaction:
         *,
         place: str | None = None,
         baseline: bool = False,
+        was: int | None = None,
     ) -> bool:
         """Store a poll, log its changes, rewrite the snapshot and move the watch.
 
         False if the watch has moved: compare-and-set on ``poll_seq``, a poll that lost a race is
         void. A ``baseline`` first forgets the whole snapshot. A poll with an ``error`` touches
-        neither snapshot nor log. ``place`` replaces the watch's, unless it is None.
+        neither snapshot nor log. ``place`` replaces the watch's, unless it is None. ``was`` is the
+        watch's ``next_poll`` as the look began: where it is another one by now, somebody has asked
+        for a look since, and that stays due.
 
         Where schedules asked for existing files, each that was known before (after a baseline:
         all) is logged for them first, as ``existing``.
         """
         return watched.record_poll(
-            self._raw, poll, changes, rewrites, place=place, baseline=baseline
+            self._raw, poll, changes, rewrites, place=place, baseline=baseline, was=was
         )
 
     def keep_files(self, files: Mapping[str, bytes]) -> None:

@@ -85,12 +85,12 @@ RETURNING id, change_seq
 """  # noqa: S608  (a constant)
 # The number moves on so that a poll under way is void.
 _ANEW = f"state = '{WatchState.BASELINING}', poll_seq = poll_seq + 1, place = ''"
-_SOON = "next_poll = CASE WHEN next_poll < :now THEN next_poll ELSE :now END"
 _REBASELINE = f"UPDATE watches SET {_ANEW}, next_poll = :now WHERE datastore = :datastore"  # noqa: S608  (constants)
 _BEGIN_ANEW = f"""
-UPDATE watches SET {_ANEW}, {_SOON}, failures = 0 WHERE {_HERE} RETURNING id, change_seq
+UPDATE watches SET {_ANEW}, next_poll = :now, failures = 0 WHERE {_HERE} RETURNING id, change_seq
 """  # noqa: S608  (constants)
-_LOOK_SOON = f"UPDATE watches SET {_SOON} WHERE {_HERE} RETURNING id, change_seq"  # noqa: S608  (constants)
+# It is another instant in any case, by which a look under way is told that somebody asked.
+_LOOK_SOON = f"UPDATE watches SET next_poll = :now WHERE {_HERE} RETURNING id, change_seq"  # noqa: S608  (constants)
 # A watch that begins anew leaves a number out.
 _UNBROKEN = f"""
 SELECT id, (SELECT count(*) FROM polls WHERE watch_id = watches.id AND polled_at > :since)

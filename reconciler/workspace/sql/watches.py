@@ -63,15 +63,19 @@ _POLLS = f"SELECT {', '.join(rows.POLL_FIELDS)} FROM polls WHERE watch_id = ?"  
 _NEWEST_POLLS = f"{_POLLS} ORDER BY poll_seq DESC LIMIT ?"
 _FIRST_POLL = f"{_POLLS} ORDER BY poll_seq LIMIT 1"
 
-_FAILED = """
-UPDATE watches SET poll_seq = :poll_seq, next_poll = :next_poll, failures = failures + 1
+# Where somebody has asked for a look since this one began, that one is due.
+_NEXT = (
+    "next_poll = CASE WHEN next_poll = coalesce(:was, next_poll) THEN :next_poll ELSE next_poll END"
+)
+_FAILED = f"""
+UPDATE watches SET poll_seq = :poll_seq, {_NEXT}, failures = failures + 1
 WHERE id = :watch AND poll_seq = :before RETURNING change_seq
-"""
-_SUCCEEDED = """
-UPDATE watches SET poll_seq = :poll_seq, next_poll = :next_poll, failures = 0, state = :state,
+"""  # noqa: S608  (a constant)
+_SUCCEEDED = f"""
+UPDATE watches SET poll_seq = :poll_seq, {_NEXT}, failures = 0, state = :state,
   place = coalesce(:place, place)
 WHERE id = :watch AND poll_seq = :before RETURNING change_seq
-"""
+"""  # noqa: S608  (a constant)
 _POLL = f"""
 INSERT INTO polls ({", ".join(rows.POLL_FIELDS)}) VALUES ({", ".join("?" * len(rows.POLL_FIELDS))})
 """  # noqa: S608  (constants)
@@ -169,6 +173,7 @@ def record_poll(  # noqa: PLR0913  (the port's)
     *,
     place: str | None,
     baseline: bool,
+    was: int | None,
 ) -> bool:
     """Store a poll, log its changes, rewrite the snapshot and move the watch; False if it moved."""
     moved = {
@@ -176,6 +181,7 @@ def record_poll(  # noqa: PLR0913  (the port's)
         "poll_seq": poll.poll_seq,
         "before": poll.poll_seq - 1,
         "next_poll": poll.next_poll,
+        "was": was,
     }
     if poll.error:
         found = raw.execute(_FAILED, moved).fetchone()
