@@ -71,12 +71,10 @@ def command(  # noqa: PLR0913  (its options)
     the request was merged. Exits 3 when a guard blocks the plan, and 4 when it is another one than
     was reviewed, or nothing was.
     """
-    made = make_plan(scope, scope.source(ref), asked)
+    made = make_plan(scope, asked.source(scope, ref), asked)
     plan = made.plan
     job.say(plan_text(plan))
-    tell_outputs(
-        job, plan, write_files(out, plan, planned(plan, plan.commit or "")), offline=False
-    )
+    tell_outputs(job, plan, write_files(out, plan, planned(plan, plan.commit or "")))
     if not plan.changes:
         # The commit is recorded even so, and a job that runs twice has nothing to complain of.
         refuse(plan, asked.allowed)

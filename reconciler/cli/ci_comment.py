@@ -13,7 +13,7 @@ from reconciler.cli.ci_job import (
 )
 from reconciler.errors import ForgeError
 from reconciler.notifier.artifact import read_artifact
-from reconciler.notifier.comment import State, planned
+from reconciler.notifier.comment import planned
 from reconciler.notifier.tell import find_proposing, tell
 
 
@@ -40,6 +40,6 @@ def command(folder: str, *, job: Job, name: str, request: int | None) -> int:
         raise ForgeError("this job follows no run of a pull request; name one: --request N")
     head = head or forge.request(request).head
     plan = read_artifact(f"{folder}/{PLAN}")
-    told = tell(forge, request, planned(plan, head, label=name, state=State.CLAIMED))
+    told = tell(forge, request, planned(plan, head, label=name))
     click.echo(f"comment {told} on request {request}")
     return 0

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from reconciler.errors import Problem
     from reconciler.notifier.base import Forge
     from reconciler.plan.change import Guard, Plan
-    from reconciler.source.base import Source
 
 PLAN = "plan.json"
 
@@ -123,10 +122,10 @@ def problems_of(error: ReconcilerError) -> tuple[Problem | str, ...]:
     return error.problems if isinstance(error, ManifestError) else (str(error),)
 
 
-def project_path(source: Source) -> str:
+def project_path(scope: Scope, revision: str) -> str:
     """Give the project's folder within the repository; empty where that cannot be told."""
     try:
-        return source.state().project_path
+        return scope.source(revision).state().project_path
     except ReconcilerError:
         return ""
 
@@ -168,7 +167,7 @@ def write_files(folder: str, plan: Plan, markdown: str) -> dict[str, str]:
     return paths
 
 
-def tell_outputs(job: Job, plan: Plan, paths: dict[str, str], *, offline: bool) -> None:
+def tell_outputs(job: Job, plan: Plan, paths: dict[str, str]) -> None:
     """Tell later steps of the job what the plan comes to."""
     created = plan.count(Action.CREATE)
     disabled = plan.count(Action.DISABLE, Action.REMOVE)
@@ -180,7 +179,7 @@ def tell_outputs(job: Job, plan: Plan, paths: dict[str, str], *, offline: bool) 
             "to_change": len(plan.changes) - created - disabled,
             "to_disable": disabled,
             "blocked": bool(plan.guards),
-            "approval_digest": None if offline else approval_digest(plan),
+            "approval_digest": approval_digest(plan) if plan.base is None else None,
             **paths,
         },
     )

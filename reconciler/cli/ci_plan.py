@@ -19,12 +19,11 @@ from reconciler.cli.ci_job import (
     tell_outputs,
     write_files,
 )
-from reconciler.cli.ci_offline import plan_offline
-from reconciler.cli.planned import make_plan
+from reconciler.cli.planned import make_offline, make_plan
 from reconciler.cli.planning import Asked, planning
 from reconciler.cli.scope import Scope, scoped
-from reconciler.errors import ForgeError, ReconcilerError, Refused
-from reconciler.notifier.comment import State, failed, planned, problems_markdown
+from reconciler.errors import ForgeError, ReconcilerError, Refused, SourceError
+from reconciler.notifier.comment import failed, planned, problems_markdown
 from reconciler.notifier.job import SUMMARY_LIMIT, summarize
 from reconciler.notifier.tell import Outcome, Told, tell
 from reconciler.plan.markdown import plan_markdown
@@ -77,29 +76,28 @@ def command(  # noqa: PLR0913  (its options)
     base = base or job.ci.base
     # A fork's job may not comment: another job does it of the plan that this one leaves behind.
     telling = _Telling(job, name, request_of(job, request)) if comment and not offline else None
-    source = None
     try:
-        source = scope.source(ref)
         if offline:
-            plan, where = plan_offline(scope, source, base, asked)
+            if base is None:
+                raise SourceError("there is no commit to compare with; name one: --base COMMIT")
+            made = make_offline(scope, base, ref, asked)
         else:
-            made = make_plan(scope, source, asked)
-            plan, where = made.plan, made.reading.state.project_path
+            made = make_plan(scope, asked.source(scope, ref), asked)
     except ReconcilerError as error:
         problems = problems_of(error)
-        job.annotate_problems(problems, project_path(source) if source else "")
+        job.annotate_problems(problems, project_path(scope, ref))
         summarize(job.ci, problems_markdown("### No plan", problems))
         if telling is not None:
             telling.failure(owner_of(scope, ref, base), error, labels=labels)
         raise
+    plan = made.plan
     blocking = plan.blocking(asked.allowed)
     head = telling.head if telling else job.ci.head or plan.commit or ""
-    state = State.CLAIMED if offline else State.PLANNED
-    body = planned(plan, head, label=name, state=state)
+    body = planned(plan, head, label=name)
     job.say(plan_text(plan))
-    job.annotate(plan, where)
+    job.annotate(plan, made.reading.state.project_path)
     summarize(job.ci, plan_markdown(plan, SUMMARY_LIMIT))
-    tell_outputs(job, plan, write_files(out, plan, body), offline=offline)
+    tell_outputs(job, plan, write_files(out, plan, body))
     if telling is not None:
         telling.plan(body, outcome_of(plan, blocking) if labels else None)
     if blocking:

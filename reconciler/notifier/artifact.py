@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.errors import PlanFileError
@@ -22,13 +22,16 @@ if TYPE_CHECKING:
 
 # A plan of 100,000 new schedules has about 150 MB; a comment needs no such plan.
 LIMIT = 32 << 20
+_COMMIT = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+_NAME = 255
 
 
 def read_artifact(path: str) -> Plan:
     """Read a plan that is not to be trusted.
 
     Raises:
-        PlanFileError: it is too large, no regular file, or not what ``reconciler plan`` writes.
+        PlanFileError: it is too large, no regular file, not what ``reconciler plan`` writes, or a
+            plan of a workspace, which a job without secrets cannot have made.
     """
     text = _text(path)
     try:
@@ -40,7 +43,12 @@ def read_artifact(path: str) -> Plan:
         raise PlanFileError("the artifact's plan.json is not a plan") from error
     if written != json.loads(text):
         raise PlanFileError("the artifact's plan.json says more, or other things, than a plan does")
-    return replace(plan, commit=plan.commit and plan.commit[:64])
+    if plan.base is None or plan.commit is None:
+        raise PlanFileError("the artifact's plan.json is not of two commits")
+    names = (plan.owner.project, plan.owner.target)
+    if not all(map(_COMMIT.fullmatch, (plan.commit, plan.base))) or max(map(len, names)) > _NAME:
+        raise PlanFileError("the artifact's plan.json has names that no project or commit has")
+    return plan
 
 
 def _text(path: str) -> str:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 VERSION = 1
 _MARK = re.compile(r"<!-- reconciler-ci (\{.*\}) -->")
 _PLAN_MARK = re.compile(r"<!-- reconciler (\{.*\}) -->")
-_DIGEST_LINES = ("Approval digest ", "Apply exactly this", "It cannot be applied")
 # What the two first lines may take of what a forge takes.
 _OWN_LINES = 6_000
 _PROBLEMS = 50
@@ -38,7 +37,8 @@ class State(StrEnum):
     """What a comment is.
 
     ``planned``: the plan of a head against the live workspace; the only one that can approve.
-    ``claimed``: a plan that a fork's own job made, which nobody has verified. ``failed``: there is
+    ``claimed``: a plan of two commits, which a fork's own job may have made, so that nobody has
+    verified it. ``failed``: there is
     no plan. ``applied``: this plan was applied.
     """
 
@@ -117,26 +117,23 @@ def _facts(found: re.Match[str] | None) -> dict[str, Any] | None:
     return facts if isinstance(facts, dict) else None
 
 
-def planned(plan: Plan, head: str, *, label: str = "", state: State = State.PLANNED) -> str:
-    """Write the comment that shows a plan of a request's head."""
+def planned(plan: Plan, head: str, *, label: str = "") -> str:
+    """Write the comment that shows a plan of a request's head; an offline plan is a claim."""
     text = plan_markdown(plan, LIMIT - _OWN_LINES)
     first, _, rest = text.partition("\n")
     facts = _facts(_PLAN_MARK.fullmatch(first)) or {}
-    approves = state is State.PLANNED
-    if not approves:
-        # A digest covers what would be done, not what is told of it: nobody is to copy it here.
-        rest = "\n".join(line for line in rest.split("\n") if not line.startswith(_DIGEST_LINES))
+    state = State.PLANNED if plan.base is None else State.CLAIMED
     marker = replace(
         _marker(plan.owner, label, head, state),
         commit=plan.commit,
-        approval=facts.get("approval") if approves else None,
+        approval=facts.get("approval"),
         level=facts.get("level", 1),
     )
     standing = ""
-    if not approves:
+    if state is State.CLAIMED:
         standing = (
-            "**Not verified**: a job of the fork made this plan of two commits, without the live "
-            "workspace. It approves nothing; a maintainer plans the request anew before a merge."
+            "**Not verified**: this was made without the live workspace, perhaps by a stranger's "
+            "job. It approves nothing; a maintainer plans the request anew before a merge."
         )
     elif marker.level:
         standing = (
@@ -200,9 +197,7 @@ def lines_of(body: str) -> list[str]:
 
 
 def _marker(owner: Owner, label: str, head: str, state: State) -> Marker:
-    return Marker(
-        project=owner.project, target=owner.target, label=label, head=head, state=state
-    )
+    return Marker(project=owner.project, target=owner.target, label=label, head=head, state=state)
 
 
 def _joined(marker: Marker, standing: str, rest: str) -> str:

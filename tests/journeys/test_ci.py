@@ -310,7 +310,8 @@ def test_an_offline_plan_of_a_new_project_creates_all(shop, server, jobs):
     shop.git("commit", "-q", "-m", "nothing")
     base = jobs.head()
     shop.git("checkout", "-q", "main")
-    done = shop("ci", "plan", "--offline", "--base", base, "--out", str(jobs.folder / "out"))
+    words = ("--out", str(jobs.folder / "out"), "--allow-diverged")
+    done = shop("ci", "plan", "--offline", "--base", base, *words)
     assert done.code == 0, done.err
     assert "Plan: 4 to add, 0 to change" in done.out
     done = shop("ci", "plan", "--offline", "--out", str(jobs.folder / "out"))

@@ -4,17 +4,19 @@ import contextlib
 import json
 import os
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 
 from reconciler.errors import PlanFileError
+from reconciler.live import Owner
 from reconciler.notifier import artifact
 from reconciler.notifier.artifact import read_artifact
-from reconciler.notifier.comment import State, parse, planned
+from reconciler.notifier.comment import parse, planned
 from reconciler.plan.codec import json_digest, plan_data, plan_json
-from tests.notifier.test_comment import HEAD, hostile_plan, plan, update
+from tests.notifier.test_comment import HEAD, NEXT, hostile_plan, plan, update
 from tests.plan.told import WHOLE, plans
 from tests.strategies import examples
 
@@ -31,13 +33,18 @@ def signed(data):
     return json.dumps({**data, "plan_digest": json_digest(data)})
 
 
+def offline(changes=()):
+    return plan(changes, base=NEXT)
+
+
 def test_what_our_writer_wrote_is_read(tmp_path):
-    for made in (plan(), plan([update("a")]), hostile_plan(), WHOLE):
+    whole = replace(WHOLE, commit=HEAD, base=NEXT)
+    for made in (offline(), offline([update("a")]), hostile_plan(base=NEXT), whole):
         assert read_artifact(put(tmp_path, plan_json(made))) == made
 
 
 def edited(change):
-    data = json.loads(json.dumps(plan_data(plan([update("a")]))))
+    data = json.loads(json.dumps(plan_data(offline([update("a")]))))
     change(data)
     return signed(data)
 
@@ -45,6 +52,7 @@ def edited(change):
 @given(plans)
 @examples(20)
 def test_every_plan_is_read_back_from_an_artifact(made):
+    made = replace(made, commit=HEAD, base=NEXT)
     with tempfile.TemporaryDirectory() as folder:
         read = read_artifact(put(Path(folder), plan_json(made)))
     assert plan_json(read) == plan_json(made)
@@ -75,7 +83,7 @@ def test_what_our_writer_would_not_write_is_refused_or_harmless(tmp_path, change
     with contextlib.suppress(PlanFileError):
         made = read_artifact(put(tmp_path, text))
         assert json.loads(plan_json(made)) == json.loads(text)
-        assert parse(planned(made, HEAD, state=State.CLAIMED)).approval is None
+        assert parse(planned(made, HEAD)).approval is None
 
 
 @pytest.mark.parametrize(
@@ -87,6 +95,11 @@ def test_what_our_writer_would_not_write_is_refused_or_harmless(tmp_path, change
         (b"\xff\xfe", "is not UTF-8"),
         ('{"format_version": "9.0"}', "has format '9.0'"),
         (plan_json(plan()).replace("dev", "prd"), "was changed after it was made"),
+        (plan_json(plan()), "is not of two commits"),
+        (plan_json(plan(base=NEXT, commit=None)), "is not of two commits"),
+        (plan_json(plan(base="main")), "has names that no project or commit has"),
+        (plan_json(plan(base=NEXT, commit="f" * 1_000)), "has names that no project"),
+        (plan_json(plan(base=NEXT, owner=Owner("p" * 300, "dev"))), "has names that no project"),
     ],
 )
 def test_what_is_no_plan_is_one_line(tmp_path, text, says):

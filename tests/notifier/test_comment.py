@@ -78,7 +78,7 @@ def update(name, old="a", new="b", **fields):
     return Change(**{**facts, **fields})
 
 
-def hostile_plan():
+def hostile_plan(**fields):
     return plan(
         [
             update(text, "was", text, file=f"schedules/{text}.yml", notes=(text,), formerly=text)
@@ -92,6 +92,7 @@ def hostile_plan():
             for t in HOSTILE
         ),
         dirty=HOSTILE,
+        **fields,
     )
 
 
@@ -173,7 +174,8 @@ def test_what_was_applied_does_not_say_how_to_apply_it():
 
 def test_a_claim_shows_no_digest_and_no_command():
     made = plan([update("a")])
-    text = planned(made, HEAD, state=State.CLAIMED)
+    text = planned(replace(made, base=NEXT), HEAD)
+    assert parse(text).state is State.CLAIMED
     assert approval_digest(made) not in text
     assert "reconciler apply" not in text
     assert "**Not verified**" in text.splitlines()[1]
