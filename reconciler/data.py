@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from reconciler.errors import InvalidValue
 from reconciler.fields import NAME_PATTERN, field
@@ -208,6 +208,9 @@ class DatastoreChange:
         if ".." in parts:
             text = "path_on_datastore must stay inside the datastore; remove the '..'"
             faults.append((("path_on_datastore",), text))
+        if "\0" in self.path_on_datastore:
+            text = "path_on_datastore has a NUL, which no file's name has; remove it"
+            faults.append((("path_on_datastore",), text))
         faults += self._file_faults()
         faults += _marker_faults(self.done_marker)
         if faults:
@@ -269,6 +272,14 @@ _TOGETHER: Mapping[str, tuple[str, ...]] = {
 # Of these one is enough, and of two nobody could say which holds.
 _ALONE = ("account_key", "sas_token", "client_id")
 _REFERENCE = re.compile(r"\$\{\{\s*secret\.([a-zA-Z_][a-zA-Z0-9_]*)\s*\}\}")
+
+
+def _reachable(endpoint: str) -> bool:
+    try:
+        place = urlsplit(endpoint)
+        return bool(place.hostname) and place.port != 0
+    except ValueError:  # of brackets, or a port that is none
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -369,6 +380,8 @@ class Datastore:
                 yield (name,), f"{name} says nothing about a store at {scheme}:; remove it"
         if scheme == "az" and self.account is None:
             yield (), "az:// needs account: the name of the storage account"
+        if self.endpoint is not None and not _reachable(self.endpoint):
+            yield ("endpoint",), "endpoint has no host, or a port beyond 65535; correct it"
         if self.anonymous and scheme not in CREDENTIALS:
             yield ("anonymous",), "anonymous says nothing about a folder; remove it"
         elif self.anonymous and self.credentials:

@@ -194,6 +194,9 @@ def test_credentials_fit_the_store_and_each_other(scheme, names, wrong):
         ({"url": "s3://x", "account": "abc"}, ("account",)),
         ({"url": "gs://x", "region": "a"}, ("region",)),
         ({"url": "file:x", "endpoint": "http://x"}, ("endpoint",)),
+        ({"url": "s3://x", "endpoint": "http://x:99999"}, ("endpoint",)),
+        ({"url": "s3://x", "endpoint": "http://:80"}, ("endpoint",)),
+        ({"url": "s3://x", "endpoint": "http://[::1"}, ("endpoint",)),
         ({"url": "file:x", "anonymous": True}, ("anonymous",)),
         ({"url": "file:x", "credentials": {"account_key": KEY}}, ("credentials", "account_key")),
         (
@@ -214,3 +217,8 @@ def test_a_file_has_an_address_in_ascii(store):
 
 def test_a_name_that_was_no_text_keeps_its_bytes():
     assert name_bytes("é\udcff") == b"\xc3\xa9\xff"
+
+
+def test_a_path_with_a_nul_is_refused():
+    said = {"datastore": "landing", "path_on_datastore": "in\0x"}
+    assert list(faults(DatastoreChange, **said)) == [("path_on_datastore",)]

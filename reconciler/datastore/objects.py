@@ -287,7 +287,10 @@ class ObjectDatastore:
         except ModuleNotFoundError:
             text = f"{self._store.scheme}:// needs obstore: pip install 'reconciler[stores]'"
             raise DatastoreError(text) from None
-        except Exception as error:  # noqa: BLE001  (obstore's have no root of their own)
+        except BaseException as error:
+            # Obstore's errors have no root of their own, and its panics are not even exceptions.
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             raise DatastoreError(
                 f"{self._store.url}: {why(error, self._store, self._credentials)}"
             ) from None

@@ -57,7 +57,7 @@ def refused_name(error: Exception) -> str | None:
     return found and found[1]
 
 
-def why(error: Exception, store: Datastore, credentials: Iterable[str]) -> str:
+def why(error: BaseException, store: Datastore, credentials: Iterable[str]) -> str:
     """Give the cause and the way out; ``credentials`` are the names of those that were given."""
     text = str(error)
     if isinstance(error, Refusal):

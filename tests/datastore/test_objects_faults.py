@@ -7,6 +7,7 @@ from io import BytesIO
 
 import pytest
 
+from reconciler.datastore.objects import ObjectDatastore
 from reconciler.errors import DatastoreError
 from tests.servers.listing import FLAT, MANY, listing, names
 from tests.servers.proxy import Answer, Proxy
@@ -22,6 +23,20 @@ def spoiled(full, impatient):
             return proxy, full.open(endpoint=proxy.endpoint)
 
         yield begin
+
+
+def test_a_panic_of_the_library_is_an_error_like_any_other(seaweedfs):
+    store = seaweedfs.datastore("bucket")
+    object.__setattr__(store, "endpoint", "http://localhost:99999")
+    with pytest.raises(DatastoreError, match="cannot be read"):
+        list(ObjectDatastore(store, seaweedfs.credentials).scan(FLAT))
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt, SystemExit])
+def test_what_ends_the_program_is_no_fault_of_the_store(seaweedfs, end):
+    reader = ObjectDatastore(seaweedfs.datastore("bucket"), seaweedfs.credentials)
+    with pytest.raises(end), reader._telling():
+        raise end
 
 
 def is_second_page(path):
