@@ -201,7 +201,19 @@ class Looking:
             known = map(_page_without, self._ledger.snapshot(watch_id))
             found = compare(known, map(_files_without, self._scan(reader)))
         marked = self._marked(reader, found.differing, sure=not found.more)
-        seen = judge(found.differing, asked.unsettled, asked.began, settle, complete=marked)
+        passed_over = self._passed_over(reader, found.differing)
+        seen = judge(
+            found.differing,
+            asked.unsettled,
+            asked.began,
+            settle,
+            complete=marked,
+            gone=lambda name: name not in passed_over,
+        )
+        if passed_over:
+            note = (
+                f"the store listed all but {len(passed_over)} files, which are there all the same"
+            )
         if found.more and not (seen.changes or seen.unsettled):
             note = (
                 f"{len(marked.missed)} files wait for their done-marker, and those after them too"
@@ -243,6 +255,20 @@ class Looking:
             unmarked=frozenset(marked.missed),
         )
 
+    def _passed_over(
+        self, reader: DatastoreReader, stretches: Sequence[Differing]
+    ) -> AbstractSet[bytes]:
+        """Find the files that a store did not list, and has.
+
+        A listing over a network comes page by page, perhaps from several machines that do not know
+        the same; the files of a page that is missing would be deleted, and fire once they are back.
+        """
+        if not self._remote(reader):
+            return frozenset()
+        sides = map(Both, stretches)
+        missed = [name for both in sides for name in both.known if name not in both.listed]
+        return reader.look(self.asked.watch.watched, missed).keys() if missed else frozenset()
+
     def _marked(
         self, reader: DatastoreReader, stretches: Sequence[Differing], *, sure: bool
     ) -> _Marked:
@@ -271,9 +297,12 @@ class Looking:
 
     def _settle(self, reader: DatastoreReader) -> int:
         """Give the settle time that all its schedules agree with, in microseconds."""
-        folder = self.asked.watch.watched.directory.encode("utf-8", "surrogateescape")
-        usual = REMOTE_SETTLE if reader.local_path(folder) is None else LOCAL_SETTLE
+        usual = REMOTE_SETTLE if self._remote(reader) else LOCAL_SETTLE
         return max((usual if one is None else one for one in self.asked.settles), default=usual)
+
+    def _remote(self, reader: DatastoreReader) -> bool:
+        folder = self.asked.watch.watched.directory.encode("utf-8", "surrogateescape")
+        return reader.local_path(folder) is None
 
 
 def give_back(listed: int) -> None:

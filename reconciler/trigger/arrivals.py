@@ -71,20 +71,22 @@ class Look:
     unmarked: int
 
 
-def judge(
+def judge(  # noqa: PLR0913  (what is known, and whom to ask)
     differing: Iterable[Differing],
     unsettled: Mapping[bytes, Unsettled],
     now: int,
     settle: int,
     *,
     complete: Callable[[bytes], bool] = lambda _: True,
+    gone: Callable[[bytes], bool] = lambda _: True,
 ) -> Look:
     """Find the changes that have settled and are complete.
 
     A new version counts once two looks, at least ``settle`` microseconds apart, saw it unchanged;
     with ``settle`` 0 it counts at once, and so does a deletion. A file that vanishes, or goes back
     to its known version, before it settled has not changed. ``complete`` tells whether a file has
-    the marker that it needs.
+    the marker that it needs, and ``gone`` whether one that was not listed is deleted; one that is
+    not stays as it is known.
     """
     changes: list[Change] = []
     rewrites: list[Rewrite] = []
@@ -96,20 +98,19 @@ def judge(
         for name in both.names:
             old, new = both.known.get(name), both.listed.get(name)
             if new is None:
-                assert old is not None, "a name that differs is on one side"  # noqa: S101  (Both)
-                changes.append(Change(name, FileChange.DELETED, old))
-                continue
-            seen = unsettled.get(name)
-            # The clock may have gone back since.
-            since = now if seen is None or seen.facts != new else min(seen.since, now)
-            if now - since >= settle:
-                if complete(name):
-                    kind = FileChange.ADDED if old is None else FileChange.MODIFIED
-                    changes.append(Change(name, kind, new))
-                    continue
-                unmarked += 1
+                counts = gone(name)
             else:
-                waiting[name] = Unsettled(new, since)
+                seen = unsettled.get(name)
+                # The clock may have gone back since.
+                since = now if seen is None or seen.facts != new else min(seen.since, now)
+                settled = now - since >= settle
+                if not settled:
+                    waiting[name] = Unsettled(new, since)
+                counts = settled and complete(name)
+                unmarked += settled and not counts
+            if counts:
+                changes.append(_change(name, old, new))
+                continue
             kept = True
             if old is None:
                 del becomes[name]
@@ -130,6 +131,14 @@ def judge(
         look_again=min((one.since + settle for one in waiting.values()), default=None),
         unmarked=unmarked,
     )
+
+
+def _change(name: bytes, old: bytes | None, new: bytes | None) -> Change:
+    facts = old if new is None else new
+    assert facts is not None, "a name that differs is on one side"  # noqa: S101  (Both)
+    if new is None:
+        return Change(name, FileChange.DELETED, facts)
+    return Change(name, FileChange.ADDED if old is None else FileChange.MODIFIED, facts)
 
 
 def follow(known: Iterable[bytes], listing: Iterable[Files]) -> Iterator[Rewrite]:

@@ -180,17 +180,22 @@ def differing(known: Iterable[bytes], now: Mapping[bytes, bytes | None]) -> tupl
 
 
 class Both:
-    """The two sides of a stretch, taken apart; ``names`` are those that differ, sorted."""
+    """The two sides of a stretch, taken apart; ``names`` are those that differ, sorted.
+
+    Facts may have been taken down without what belongs to the mount, where that was not to be
+    relied on: then it makes no difference.
+    """
 
     def __init__(self, one: Differing) -> None:
         self.known = dict(zip(*split(one.known), strict=True))
         self.listed = dict(zip(*split(one.listed), strict=True))
-        new = [name for name, facts in self.listed.items() if self.known.get(name) != facts]
+        other = [name for name, facts in self.listed.items() if self.known.get(name) != facts]
         gone = self.known.keys() - self.listed.keys()
+        new = (it for it in other if self.known.get(it) != _mountless(self.listed[it]))
         self.names = sorted([*new, *gone])
         self.stayed = len(self.known) - len(gone)
         self.moved = sum(
-            moved_only(self.known[name], self.listed[name]) for name in new if name in self.known
+            moved_only(self.known[name], self.listed[name]) for name in other if name in self.known
         )
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from reconciler.trigger.snapshot import Files
 from tests.runner.lookout import lookout
 
 
@@ -35,6 +36,44 @@ def test_objects_count_at_the_first_look_that_lists_them(place, bucket):
     assert place.changes()[2:] == ["deleted new"]
     place.later()
     assert len(place.changes()) == 3
+
+
+class Forgetful:
+    """A store whose listing leaves out some names, as long as it is told to."""
+
+    def __init__(self, reader):
+        self._reader = reader
+        self.leaves_out = set()
+
+    def __getattr__(self, name):
+        return getattr(self._reader, name)
+
+    def scan(self, watched):
+        for files in self._reader.scan(watched):
+            kept = [pair for pair in zip(*files, strict=True) if pair[0] not in self.leaves_out]
+            yield Files([name for name, _ in kept], [facts for _, facts in kept])
+
+
+def test_an_object_that_a_listing_leaves_out_is_neither_deleted_nor_new_once_it_is_back(
+    place, bucket
+):
+    for name in "abcd":
+        bucket.put(f"landing/in/{name}")
+    reader = Forgetful(bucket.open("landing"))
+    place.open = lambda _: reader
+    place.restart()
+    place.watch()
+    place.look()
+    bucket.remove("landing/in/c")
+    reader.leaves_out = {b"a", b"b", b"d"}
+    place.later()
+    assert place.changes() == ["deleted c"]
+    assert place.rows()[-1].note.startswith("the store listed all but 3 files")
+    reader.leaves_out = set()
+    bucket.put("landing/in/b", b"longer")
+    place.later()
+    assert place.changes() == ["deleted c", "modified b"]
+    assert place.known() == [b"a", b"b", b"d"]
 
 
 def test_an_object_settles_where_that_is_asked_for_and_only_it_is_looked_at_again(place, bucket):

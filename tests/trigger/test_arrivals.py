@@ -115,6 +115,14 @@ def test_a_deletion_counts_at_once():
     assert found.look_again is None
 
 
+def test_a_file_that_was_not_listed_and_is_not_gone_stays_as_it_is_known():
+    known = {b"a": A, b"b": A, b"c": A, b"d": A}
+    found = look(known, {b"a": B, b"e": A}, gone={b"c"}.__contains__)
+    kinds = [(change.name, change.kind) for change in found.changes]
+    assert kinds == [(b"a", MODIFIED), (b"c", DELETED), (b"e", ADDED)]
+    assert held(rewritten(written(known), found.rewrites)) == {b"a": B, b"b": A, b"d": A, b"e": A}
+
+
 def test_the_next_look_is_when_the_first_file_can_have_settled():
     early = {b"a": Unsettled(A, 5 * SECOND), b"b": Unsettled(A, 6 * SECOND)}
     found = look({}, {b"a": A, b"b": A, b"c": A}, early, 7 * SECOND, 3 * SECOND)
@@ -232,6 +240,13 @@ class Watching(RuleBasedStateMachine):
 
 TestWatching = Watching.TestCase
 TestWatching.settings = examples(100)
+
+
+def test_where_no_inode_was_taken_down_any_will_do_and_is_taken_down_then():
+    known = {b"a": b"1 10", b"b": b"1 10", b"c": A}
+    found = look(known, {b"a": b"1 10@7", b"b": b"1 11@7", b"c": A})
+    assert found.changes == (Change(b"b", MODIFIED, b"1 11@7"),)
+    assert held(rewritten(written(known), found.rewrites))[b"a"] == b"1 10@7"
 
 
 def test_a_directory_that_is_mounted_anew_is_followed_where_its_files_only_moved():
