@@ -27,7 +27,7 @@ from reconciler.manifest.syntax import one_line
 from reconciler.manifest.yaml12 import Node, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from reconciler.manifest.patch import Spot
     from reconciler.manifest.scalars import Faults
@@ -44,7 +44,7 @@ _SCALAR: Any = yaml.ScalarToken  # as in patch: PyYAML's stubs let marks be miss
 _BLOCKS = ("|", ">")
 _LONGEST_KEY = 1_000  # as emit writes them: a longer one needs the form that says it is a key
 _BREAK = re.compile(r"\r\n|\r")
-_MARKER = re.compile(r"^(?:---|\.\.\.|%[^#\n]*)", re.MULTILINE)
+_MARKER = re.compile(r"^(?:---|\.\.\.|%[^#\n]*)[ \t]*\n?", re.MULTILINE)
 _COMMENT = re.compile(r"([ \t]*)(#.*)")
 _BLOCK_SIGN = re.compile(r"(?P<start>(?:&\S+\s+)?[|>])[-+]?(?P<indent>[1-9]?)[-+]?")
 _NO_PROJECT = f"{FILE} is a mapping that starts with project: NAME"
@@ -126,19 +126,25 @@ def _loose(text: str) -> Lines:
     return _lines(_found(_MARKER.sub("", text).split("\n")))
 
 
-def _found(lines: Iterable[str]) -> Found:
+def _found(lines: Sequence[str]) -> Found:
+    """Find the comments and the blank lines; the last line goes on with what is no comment."""
     found = []
-    for line in lines:
+    for at, line in enumerate(lines, 1):
         comment = _COMMENT.search(line)
         if comment:
             found.append((comment.start(2), comment[2].rstrip()))
-        elif not line.strip():
+        elif not line.strip() and at < len(lines):
             found.append((0, ""))
     return found
 
 
 def _lines(found: Found) -> Lines:
     return [comment or None for _, comment in found]
+
+
+def _only(tail: str) -> Lines:
+    """Give a comment from the end of a line as a line of its own, if there is one."""
+    return [tail.strip()] if tail else []
 
 
 def _joined(lines: Lines) -> str:
@@ -159,7 +165,7 @@ class _Entry:
 
     ``start`` is the key with its colon, or the dash. The value is in ``lines``, or it is a block of
     ``children``, which stood at ``column``, None where brackets held them. ``lead`` stands above,
-    ``tail`` on the first line, ``foot`` below the children. ``end`` is where the value ended and
+    ``tail`` behind the ``start`` or the ``lines``, ``foot`` below the children. ``end`` is where the value ended and
     ``rank`` its place among its siblings.
     """
 
@@ -178,7 +184,7 @@ class _Entry:
         if self.children and self.column is not None:
             self.children[-1].end_with(comment)
         elif self.tail:
-            self.foot += [comment.strip()] if comment else []
+            self.foot += _only(comment)
         else:
             self.tail = comment
 
@@ -209,8 +215,7 @@ class _Entry:
             self.children[0].lead = []  # it has moved up
         if self.start == "-" and self.children:
             first = self.children[0]
-            self.lead += [self.tail.strip()] if self.tail else []
-            self.lead += _trimmed(first.lead)
+            self.lead += [*_only(self.tail), *_trimmed(first.lead)]
             self.tail, first.lead = "", []
 
     def written(self, margin: str = "") -> Lines:
@@ -222,7 +227,8 @@ class _Entry:
         if not self.children:
             first, *rest = self.lines
             own = f"{start} {first}" if start and first else start + first
-            return [*lead, own + self.tail, *(line and inner + line for line in rest), *foot]
+            *most, last = [own, *(line and inner + line for line in rest)]
+            return [*lead, *most, last + self.tail, *foot]
         below = [line for child in self.children for line in child.written(inner)]
         if not self.start:
             return [*lead, *below, *foot]
@@ -269,9 +275,9 @@ class _Document:
             self._block(entry, node, spot, shape)
             return
         # What is between a key and its value, or within empty brackets, goes above.
-        within = spot.end if spot.flow else spot.start
-        tail, found = self._gap(spot.slot, within)
-        entry.lead += [line for line in (tail.strip(), *_lines(found)) if line]
+        empty = spot.flow and not spot.children
+        tail, found = self._gap(spot.slot, spot.end if empty else spot.start)
+        entry.lead += [*_only(tail), *(line for line in _lines(found) if line)]
         entry.end = spot.end
         if spot.style in _BLOCKS:
             self._literal(entry, str(node.value), spot)
@@ -294,7 +300,7 @@ class _Document:
                 entry.column = None if spot.flow else self._column(child.head)
                 entry.tail = tail
                 if not entry.start:  # what stands at the top stays there
-                    entry.lead, entry.tail, found = [tail.strip() or None, *_lines(found)], "", []
+                    entry.lead, entry.tail, found = [*_only(tail), *_lines(found)], "", []
             new = _Entry(start, rank, lead=_lines(found))
             self._fill(new, child_node, child, child_shape)
             children.append(new)
@@ -369,15 +375,14 @@ class _Document:
             body += [""] * (ends - bool(body))
             entry.end = spot.end
         chomp = "+" if keeps else "" if ends else "-"
-        entry.lines = [f"{sign['start']}{sign['indent'] and '2'}{chomp}", *body]
-        entry.tail = _spaced(comment)
+        start = f"{sign['start']}{sign['indent'] and '2'}{chomp}{_spaced(comment)}"
+        entry.lines = [start, *body]
 
     def _gap(self, start: int, end: int) -> tuple[str, Found]:
         """Give the comments between two values: that on the line of the first, and the others."""
         first, *rest = self._text[start:end].split("\n")
         comment = _COMMENT.search(first)
-        # Behind the last break the next value's line begins.
-        return _spaced(comment), _found([*rest[:-1], *(line for line in rest[-1:] if line.strip())])
+        return _spaced(comment), _found(rest)
 
     def _line_end(self, at: int) -> int:
         end = self._text.find("\n", at)
