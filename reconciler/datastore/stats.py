@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-from errno import ELOOP, ENOENT, ENOTDIR
+from errno import EACCES, ELOOP, ENAMETOOLONG, ENOENT, ENOTDIR
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,12 +34,22 @@ def facts(folder: int, names: list[bytes]) -> list[bytes]:
             status = ask(name, dir_fd=folder)
         except OSError as error:
             # Removed since, or a link that leads nowhere, or one that leads to itself.
-            if error.errno not in {ENOENT, ENOTDIR, ELOOP}:
+            if error.errno not in {ENOENT, ENOTDIR, ELOOP} and not _astray(folder, name, error):
                 raise
             found.append(b"")
         else:
             found.append(of(status) if status.st_mode & 0o170000 == regular else b"")
     return found
+
+
+def _astray(folder: int, name: bytes, error: OSError) -> bool:
+    """Tell whether it is a link to what may not be seen, which is no reason to see no other file."""
+    if error.errno not in {EACCES, ENAMETOOLONG}:
+        return False
+    try:
+        return stat.S_ISLNK(os.lstat(name, dir_fd=folder).st_mode)
+    except OSError:
+        return False
 
 
 def facts_of(status: os.stat_result) -> bytes:

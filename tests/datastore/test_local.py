@@ -99,6 +99,7 @@ def test_links_that_lead_nowhere_and_what_is_no_file_are_left_out(store, tmp_pat
     (tmp_path / "dangling").symlink_to("nowhere")
     (tmp_path / "below-a-file").symlink_to("a/b")
     (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "too-long").symlink_to("n" * 300)
     (tmp_path / "folder").mkdir()
     (tmp_path / "linked-folder").symlink_to("folder")
     os.mkfifo(tmp_path / "pipe")
@@ -268,6 +269,16 @@ def test_a_folder_that_may_not_be_read_is_an_error_and_not_empty(open_folder, mo
             store.look(watched("", Depth.TREE), [b"closed/a"])
         with pytest.raises(DatastoreError, match=r"'.*closed/a' cannot be read: Permission denied"):
             store.read(b"closed/a", b"1 1@1", io.BytesIO())
+
+
+def test_a_link_to_what_may_not_be_seen_leads_nowhere_and_hides_no_other_file(open_folder):
+    put(open_folder / "in/a")
+    put(open_folder / "closed/b")
+    (open_folder / "in/b").symlink_to("../closed/b")
+    store = LocalDatastore(open_folder.as_uri())
+    with somebody(open_folder / "closed", 0o000):
+        assert set(listed(store, "in")) == {b"a"}
+        assert set(store.look(watched("in"), [b"a", b"b"])) == {b"a"}
 
 
 # What changes meanwhile
