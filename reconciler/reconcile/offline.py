@@ -78,7 +78,7 @@ def plan_offline(
         live = _made(former.read(base), strangers.live(former.loaded), as_of)
     reading = read_loaded(source, project, owner, loaded, live, adopt)
     made = plan(reading, shown(project.targets[target].workspace), as_of)
-    known = base.state().commit
+    known = str(base.state().commit)
     return (
         replace(
             made,
@@ -101,11 +101,9 @@ def _nameless(change: Change) -> Change:
     )
 
 
-def _footing(source: Source, base: str | None) -> Iterator[Guard]:
+def _footing(source: Source, base: str) -> Iterator[Guard]:
     """Give the guards that an apply would have, once the base was applied."""
-    commit = source.state().commit
-    if commit is None or base is None:
-        return
+    commit = str(source.state().commit)
     descent = source.descent(base)
     if descent is Descent.DIVERGED:
         text = f"commit {commit[:12]} does not contain {base[:12]} and would undo it"

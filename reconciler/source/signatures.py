@@ -35,6 +35,7 @@ _SIGNED = {
 _MAGIC = b"SSHSIG"
 _KRL = b"SSHKRL\n"
 _STATUS = re.compile(r"^\[GNUPG:\] (\w+)(?: (\S+))?", re.MULTILINE)
+_MISSING = re.compile(r"^error: cannot run (.+?): No such file", re.MULTILINE)
 _AGAIN = "sign it anew with a key that counts"
 
 
@@ -186,7 +187,11 @@ class Verifier:
         return f"import it: gpg --homedir {self._rule.keyring} --import FILE"
 
     def _ask(self, commit: str, revoked: str | None = None) -> tuple[bool, str]:
-        """Let Git verify a commit: whether the signature counts, and what was said."""
+        """Let Git verify a commit: whether the signature counts, and what was said.
+
+        Raises:
+            SourceError: the program that verifies such signatures is not there.
+        """
         rule = self._rule
         options = [*_PROGRAMS, f"gpg.ssh.allowedSignersFile={rule.signers or _NOTHING}"]
         if file := revoked or rule.revoked:
@@ -196,7 +201,10 @@ class Verifier:
         process = start(self, self._folder, *words, "verify-commit", "--raw", commit, further=home)
         output, said = process.communicate()
         end(process)
-        return process.returncode == 0, os.fsdecode(output + said)
+        text = os.fsdecode(output + said)
+        if missing := _MISSING.search(text):
+            raise SourceError(f"signatures cannot be verified, for {missing[1]} is not installed")
+        return process.returncode == 0, text
 
 
 def _outside(path: str | None, top: str, what: str) -> str | None:

@@ -318,9 +318,9 @@ class TestWhatNeitherDeclares:
         assert changes(offline(shop))["Schedule.arrivals"] == "update"
 
     def test_several_schedules_may_give_it_what_one_type_takes(self, shop):
-        given = ("1", "2.5", '"/abs"', '"https://x/y"', "true")
+        given = ("1", "2.5", "3", "2.5", '"/abs"', '"https://x/y"', "true")
         for number, value in enumerate(given):
-            name = "n" if number < 2 else f"p{number}"
+            name = "n" if number < 4 else f"p{number}"
             shop.write(
                 f"schedules/s{number}.yml",
                 NIGHTLY.replace("nightly", f"s{number}")
@@ -332,7 +332,7 @@ class TestWhatNeitherDeclares:
         )
         shop.commit("theirs")
         found = changes(offline(shop))
-        assert found == {f"Schedule.s{number}": "create" for number in (0, 1, 2, 3, 4, 9)}
+        assert found == {f"Schedule.s{number}": "create" for number in (0, 1, 2, 3, 4, 5, 6, 9)}
         assert self.warned(shop) == [self.unseen("pipeline 'lake'")]
 
 

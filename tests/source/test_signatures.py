@@ -1,6 +1,7 @@
 """Whose signatures count: each commit that nobody who counts signed is refused with its reason."""
 
 import os
+import shutil
 from types import SimpleNamespace
 
 import pytest
@@ -223,6 +224,18 @@ def test_a_replaced_commit_is_judged_as_itself(repository, keys):
     commit = bad[:12]
     with pytest.raises(UntrustedError, match=f"commit {commit} is not signed"):
         verifier(repository, bad, signers=keys.signers).head()
+
+
+def test_where_nothing_can_verify_signatures_that_is_told(repository, keys, tmp_path, monkeypatch):
+    sign(repository, keys.ada)
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "git").symlink_to(shutil.which("git"))
+    monkeypatch.setenv("PATH", str(programs))
+    with pytest.raises(SourceError) as refused:
+        verifier(repository, signers=keys.signers).head()
+    said = "signatures cannot be verified, for ssh-keygen is not installed"
+    assert str(refused.value) == said
 
 
 class TestTheCommitsSinceTheLastAppliedOne:
