@@ -18,6 +18,7 @@ from tests.servers.forge import TOKEN, ForgeServer
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ACTION = ROOT / ".github/actions/reconciler/action.yml"
+GITLAB = ROOT / "docs/ci/gitlab-ci.yml"
 PROGRAMS = Path(sys.executable).parent
 
 
@@ -30,7 +31,8 @@ def test_zizmor_finds_nothing():
 
 
 @pytest.mark.parametrize(
-    ("schema", "files"), [("github-workflows", WORKFLOWS), ("github-actions", [ACTION])]
+    ("schema", "files"),
+    [("github-workflows", WORKFLOWS), ("github-actions", [ACTION]), ("gitlab-ci", [GITLAB])],
 )
 def test_each_file_is_of_the_schema(schema, files):
     done = subprocess.run(
