@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING
 
 from reconciler.data import DatastoreChange, Initial
 from reconciler.errors import InvalidValue
+from reconciler.live import Owner
 from reconciler.plan.spec import spec_value
 from reconciler.run import Decision, Fire, Gate
 from reconciler.schedule import Schedule
+from reconciler.trigger.arrivals import ignored_because
 from reconciler.trigger.compile import compile_trigger
-from reconciler.trigger.decide import gap_key, initial_key
+from reconciler.trigger.decide import data_gap_key, gap_key, initial_key
 from reconciler.workspace.records import Clockwork, Watching
 
 if TYPE_CHECKING:
     from reconciler.live import RegisteredSchedule
-    from reconciler.workspace.records import Arming
+    from reconciler.workspace.base import RegistryTransaction
+    from reconciler.workspace.records import Arming, LoggedChange
+
+_NOBODY = Owner("", "")
 
 
 def arming(schedule: Schedule, created_at: int, now: int, *, created: bool) -> Arming:
@@ -58,7 +63,8 @@ def passed_over(
 ) -> Fire | None:
     """Account for the occurrences up to ``now`` that nobody will decide any more.
 
-    Gives one gap row, or None where there are none; data triggers have none. Where its time zone is
+    Gives one gap row, or None where there are none; for data triggers see
+    :func:`pass_over_files`. Where its time zone is
     not known on this machine they cannot be counted, and the row says 0.
     """
     trigger = spec_value(Schedule, here.spec).trigger
@@ -84,3 +90,40 @@ def passed_over(
         count=count,
         gate=gate,
     )
+
+
+def pass_over_files(tx: RegistryTransaction, here: RegisteredSchedule, reason: str) -> None:
+    """Account for the files that were found for a schedule and that nobody will decide any more."""
+    trigger = spec_value(Schedule, here.spec).trigger
+    if not isinstance(trigger, DatastoreChange):
+        return
+
+    def counts(line: LoggedChange) -> bool:
+        return ignored_because(trigger, line.name, line.change, line.facts) is None
+
+    gone = tx.pass_over(here.id, counts)
+    if gone is not None:
+        now = tx.now()
+        gap = Fire(
+            schedule_id=here.id,
+            occurrence_key=data_gap_key(gone.watch_id, gone.first, gone.last),
+            due_at=now,
+            decided_at=now,
+            decision=Decision.GAP,
+            reason=reason,
+            revision=here.revision,
+            count=gone.count,
+            gate=Gate.STATUS,
+        )
+        tx.record_gap(gap)
+
+
+def pass_over_moved(tx: RegistryTransaction, datastore: str) -> None:
+    """Account for files in a datastore whose name is another place now: they are not in that."""
+    behind = tx.behind(datastore)
+    if not behind:
+        return
+    live = tx.live_part(_NOBODY, files=(), schedules=behind, pipelines=(), datastores=())
+    for here in live.schedules:
+        if here.id in behind:
+            pass_over_files(tx, here, f"datastore '{datastore}' was moved before they fired")

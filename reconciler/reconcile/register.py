@@ -8,6 +8,7 @@ from reconciler.data import Datastore
 from reconciler.errors import Refused
 from reconciler.live import Owner, Provenance
 from reconciler.plan.spec import spec_text, spec_value
+from reconciler.reconcile.arm import pass_over_moved
 
 if TYPE_CHECKING:
     from reconciler.workspace.base import Registry
@@ -39,3 +40,4 @@ def register_datastore(registry: Registry, store: Datastore, *, overwrite: bool)
         if here is not None and spec_value(Datastore, here.spec).place != store.place:
             # The name is another place now: nothing in it is news.
             tx.rebaseline(store.name)
+            pass_over_moved(tx, store.name)

@@ -8,7 +8,13 @@ from reconciler.data import Datastore, DatastoreChange
 from reconciler.live import DisabledBy
 from reconciler.plan.change import Action, Kind
 from reconciler.plan.spec import spec_value
-from reconciler.reconcile.arm import arming, first_passed_over, passed_over
+from reconciler.reconcile.arm import (
+    arming,
+    first_passed_over,
+    pass_over_files,
+    pass_over_moved,
+    passed_over,
+)
 from reconciler.schedule import Schedule, Status
 from reconciler.workspace.records import Clockwork, Watching
 
@@ -71,6 +77,7 @@ class Writer:
         if change.before is None or _place(change.before) != _place(change.after):
             # The name is another place now, or was none for a while: nothing in it is news.
             self.tx.rebaseline(change.name)
+            pass_over_moved(self.tx, change.name)
 
     def _pipeline(self, change: Change) -> None:
         if change.after is None:
@@ -168,6 +175,7 @@ def rearm(  # noqa: PLR0913  (before, after, and why)
     if status is Status.DISABLED:
         if here.status is Status.ACTIVE:
             _record(tx, first_passed_over(here, now, "the schedule was disabled before it ran"))
+            pass_over_files(tx, here, "the schedule was disabled before they fired")
             tx.arm(here.id, None)
         return
     before, trigger = spec_value(Schedule, here.spec).trigger, schedule.trigger
@@ -186,6 +194,7 @@ def rearm(  # noqa: PLR0913  (before, after, and why)
         # The same place, looked at by other rules: they hold from now on, not from the next look.
         tx.look_soon(after)
     else:
+        pass_over_files(tx, here, reason)
         tx.arm(here.id, after)
 
 

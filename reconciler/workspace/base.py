@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
     from reconciler.data import Watched
@@ -32,10 +32,12 @@ if TYPE_CHECKING:
         Hold,
         Lease,
         Live,
+        LoggedChange,
         Owner,
         OwnerRecord,
         Provenance,
         PublishedPipeline,
+        Undecided,
         Watching,
     )
 
@@ -163,6 +165,19 @@ class RegistryTransaction(LiveReader, Protocol):
 
     def rebaseline(self, name: str) -> None:
         """Forget what the watches of a datastore know: their next listing is a new baseline."""
+        ...
+
+    def behind(self, datastore: str) -> tuple[str, ...]:
+        """Give the ids of schedules that have yet to decide about changes in a datastore."""
+        ...
+
+    def pass_over(
+        self, schedule_id: str, counts: Callable[[LoggedChange], bool]
+    ) -> Undecided | None:
+        """Take a schedule to the end of its watch's log, undecided; None where nothing counted.
+
+        ``counts`` tells which changes its rules let through.
+        """
         ...
 
     def look_soon(self, watching: Watching) -> None:

@@ -294,6 +294,16 @@ class LoggedChange:
     facts: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """``count`` changes that were for a schedule; all lie at the places ``first`` to ``last``."""
+
+    watch_id: int
+    first: int
+    last: int
+    count: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poll:
     """What one look at watched files found. ``error`` is empty when the listing was complete.

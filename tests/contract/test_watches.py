@@ -7,7 +7,7 @@ from itertools import islice
 from reconciler.clock import HOUR, MINUTE
 from reconciler.data import Depth, FileChange
 from reconciler.schedule import Status
-from reconciler.workspace.records import Arrival, LoggedChange, Watching, WatchState
+from reconciler.workspace.records import Arrival, LoggedChange, Undecided, Watching, WatchState
 from tests.workspace.make import (
     NOW,
     a_run,
@@ -152,6 +152,23 @@ def test_a_new_baseline_keeps_the_log_and_the_cursors(workspace, ledger):
     with ledger.transaction() as write:
         assert write.arrivals(9) == []
     assert list(files(ledger)) == [b"z"]
+
+
+def test_what_a_schedule_has_yet_to_decide_about_can_be_passed_over(workspace, ledger):
+    schedule_id = on_data(workspace)
+    record_poll(workspace, poll(1, 1), baseline=True)
+    with workspace.registry.transaction() as write:
+        assert write.behind("landing") == ()
+        assert write.pass_over(schedule_id, lambda _: True) is None
+    record_poll(workspace, poll(1, 2), [added(name) for name in (b"a", b"b", b"c", b"d")])
+    with workspace.registry.transaction() as write:
+        assert write.behind("landing") == (schedule_id,)
+        passed = write.pass_over(schedule_id, lambda line: line.name in {b"b", b"c"})
+        assert passed == Undecided(watch_id=1, first=2, last=3, count=2)
+        assert write.behind("landing") == ()
+        assert write.pass_over("of nobody", lambda _: True) is None
+    with ledger.transaction() as write:
+        assert write.arrivals(9) == []
 
 
 def test_a_watch_that_is_not_ready_gives_no_arrivals(workspace, ledger):

@@ -12,6 +12,7 @@ from reconciler.data import DatastoreChange
 from reconciler.errors import Refused
 from reconciler.plan.spec import spec_value
 from reconciler.reconcile import operate
+from reconciler.run import Decision
 from reconciler.schedule import Missed, Schedule, Status
 
 PIPELINE = """
@@ -447,3 +448,42 @@ def test_a_schedule_that_is_renamed_goes_on_where_it_is(world):
     world.place.apply(mine=text.replace("pipe", "renamed_from: mine\npipe", 1))
     world.file("b")
     assert world.fired("renamed") == ["a", "b"]
+
+
+def gaps(world):
+    fires = world.place.fires("mine")
+    return [(fire.count, fire.reason) for fire in fires if fire.decision is Decision.GAP]
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        ({"status": "Disabled"}, "the schedule was disabled before they fired"),
+        ({"path": "out"}, "the trigger was edited before it fired"),
+    ],
+)
+def test_files_that_were_found_and_will_never_be_decided_about_have_a_row(world, edit, reason):
+    world.mine(include=["*.csv"])
+    world.hold()
+    for name in ("a.csv", "b.txt", "c.csv"):
+        world.file(name)
+    world.mine(include=["*.csv"], **edit)
+    assert gaps(world) == [(2, reason)]
+    if "status" not in edit:
+        world.release()
+    assert world.fired() == []
+
+
+def test_files_that_were_found_before_their_datastore_moved_are_not_looked_for_where_it_is_now(
+    world,
+):
+    world.mine()
+    world.hold()
+    world.file("a")
+    world.file("b")
+    world.place.apply(b=STORE.format("moved"))
+    assert gaps(world) == [(2, "datastore 'landing' was moved before they fired")]
+    world.file("c", store="moved")
+    world.release()
+    world.file("d", store="moved")
+    assert world.fired() == ["d"]

@@ -40,7 +40,7 @@ from reconciler.workspace.sql.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sqlalchemy import BindParameter, Connection, Delete, Select, Update
 
@@ -54,9 +54,11 @@ if TYPE_CHECKING:
         Folder,
         Hold,
         Lease,
+        LoggedChange,
         Owner,
         OwnerRecord,
         Provenance,
+        Undecided,
     )
 
 _VERSION = f"{queries.PIPELINES} WHERE p.name = :name AND p.digest = :digest"
@@ -212,6 +214,19 @@ class SqlRegistryTransaction(SqlLiveReader):
     def rebaseline(self, name: str) -> None:
         """Make the next listing of each directory of a datastore a new baseline."""
         self._raw.execute(_REBASELINE, {"datastore": name, "now": self._now})
+
+    def behind(self, datastore: str) -> tuple[str, ...]:
+        """Give the ids of schedules that have yet to decide about changes in a datastore."""
+        return logs.behind(self._raw, datastore)
+
+    def pass_over(
+        self, schedule_id: str, counts: Callable[[LoggedChange], bool]
+    ) -> Undecided | None:
+        """Take a schedule to the end of its watch's log, undecided; None where nothing counted.
+
+        ``counts`` tells which changes its rules let through.
+        """
+        return logs.pass_over(self._raw, schedule_id, counts)
 
     def look_soon(self, watching: Watching) -> None:
         """Make the next listing of a watched directory due now."""

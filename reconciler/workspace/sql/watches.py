@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.trigger.arrivals import EXISTING
 from reconciler.trigger.snapshot import split
+from reconciler.workspace.records import Undecided
 from reconciler.workspace.sql import pages, rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from reconciler.trigger.arrivals import Change, Rewrite
     from reconciler.workspace.records import Arrival, LoggedChange, Poll, Watch
@@ -93,6 +94,16 @@ UPDATE cursors SET cursor = :end WHERE watch_id = :watch AND cursor = :start
   AND existing IS DISTINCT FROM :poll_seq
 """
 _LOGGED = "UPDATE watches SET change_seq = ? WHERE id = ?"
+_BEHIND = """
+SELECT schedule_id FROM cursors JOIN watches ON watches.id = watch_id
+WHERE datastore = ? AND cursor < change_seq ORDER BY schedule_id
+"""
+# An UPDATE, so that no runner decides about them meanwhile.
+_CURSOR = """
+UPDATE cursors SET cursor = cursor WHERE schedule_id = ?
+RETURNING watch_id, cursor, coalesce(existing, 0)
+"""
+_MOVE_CURSOR = "UPDATE cursors SET cursor = ? WHERE schedule_id = ?"
 # Lines of the log that are in memory at once.
 _AT_ONCE = 10_000
 
@@ -146,6 +157,29 @@ def log(
         also += " AND poll_seq IN (SELECT CAST(value AS BIGINT) FROM json_each(:polls))"
         asked["polls"] = json.dumps(list(polls))
     return list(map(rows.change, raw.execute(_NEWEST.format(also=also), asked)))
+
+
+def behind(raw: Driver, datastore: str) -> tuple[str, ...]:
+    """Give the ids of schedules that have yet to decide about changes in a datastore."""
+    return tuple(id_ for (id_,) in raw.execute(_BEHIND, (datastore,)))
+
+
+def pass_over(
+    raw: Driver, schedule_id: str, counts: Callable[[LoggedChange], bool]
+) -> Undecided | None:
+    """Take a schedule to the end of its watch's log; None where nothing counted."""
+    found = raw.execute(_CURSOR, (schedule_id,)).fetchone()
+    if found is None:
+        return None
+    watch_id, place, existing = found
+    first = last = count = 0
+    while lines := changes(raw, watch_id, place, _AT_ONCE):
+        for line in lines:
+            if (line.change != EXISTING or line.poll_seq == existing) and counts(line):
+                first, last, count = first or line.seq, line.seq, count + 1
+        place = lines[-1].seq
+    raw.execute(_MOVE_CURSOR, (place, schedule_id))
+    return Undecided(watch_id, first, last, count) if count else None
 
 
 def logged_before(raw: Driver, watch_id: int, instant: int) -> int:
