@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _WINDOW = MINUTE
+# Minutes on end of many files that are a mistake more often than a wish.
+LASTING = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,33 @@ class Starts:
             if not self._counts[past]:
                 del self._counts[past]
         return self._counts.get(schedule_id, 0)
+
+
+class Minutes:
+    """Counts the runs that files of each schedule made, by the minute in which they were made.
+
+    Many files at once are nothing to worry about, for only so many of their runs are under way.
+    A schedule that feeds itself is told by files that come minute after minute.
+    """
+
+    def __init__(self) -> None:
+        self._counts: dict[str, Counter[int]] = {}
+
+    def add(self, schedule_id: str, made_at: int) -> None:
+        """Count a run that was started."""
+        counts = self._counts.setdefault(schedule_id, Counter())
+        counts[made_at // MINUTE] += 1
+        if len(counts) > 2 * LASTING:
+            del counts[min(counts)]
+
+    def last(self, schedule_id: str, made_at: int, limit: int) -> bool:
+        """Tell whether ``limit`` were made in each of the minutes up to this one."""
+        counts, minute = self._counts.get(schedule_id, Counter()), made_at // MINUTE
+        return all(counts[minute - ago] >= limit for ago in range(LASTING))
+
+    def forget(self, schedule_id: str) -> None:
+        """Begin to count anew."""
+        self._counts.pop(schedule_id, None)
 
 
 @dataclass(slots=True)
@@ -128,6 +157,7 @@ class Admitter:
         self._limits = limits
         self._node = node
         self._starts = Starts()
+        self._minutes = Minutes()
         self._told: set[str] = set()
         # Waiting runs that this runner has no use for: it has to look beyond them.
         self._passed = 0
@@ -175,10 +205,18 @@ class Admitter:
             if run.id in moved
         ]
         for run in begun:
-            if run.schedule_id is not None and not asked(run):
-                self._starts.add(run.schedule_id, now)
+            self._count(run, now)
         known = {run.id for run in (*underway.runs, *begun)}
         return Admitted([start for start in starts if start[0] in known], begun)
+
+    def _count(self, run: Run, now: int) -> None:
+        """Count a run that was started, against the schedules that start too many."""
+        if run.schedule_id is None or asked(run):
+            return
+        if _of_files(run):
+            self._minutes.add(run.schedule_id, run.created_at)
+        else:
+            self._starts.add(run.schedule_id, now)
 
     def _taken(self, underway: Underway) -> Iterator[Amounts]:
         """Give what each attempt under way takes."""
@@ -289,18 +327,22 @@ class Admitter:
         if run.schedule_id is None or asked(run):
             return False
         now, limit, id_ = desk.now, self._limits.max_starts, run.schedule_id
-        if self._starts.count(id_, now) + desk.started[id_] < limit:
-            return False
-        if id_ not in desk.too_many:
+        if _of_files(run):
+            too_many = self._minutes.last(id_, run.created_at, limit)
+            many = f"{limit} of its runs and more were made in each of {LASTING} minutes on end"
+            hint = "; does a step of it write files where it watches?"
+        else:
+            too_many = self._starts.count(id_, now) + desk.started[id_] >= limit
+            many, hint = f"{limit} of its runs were started within a minute", ""
+        if too_many and id_ not in desk.too_many:
             desk.too_many.add(id_)
+            self._minutes.forget(id_)
             here = desk.schedules[id_]
             spec = self._book.schedule(here)
-            why = f"{limit} of its runs were started within a minute (max_starts_per_minute)"
-            if run.occurrence_key.startswith((Kind.DATA, Kind.POLL)):
-                why = f"{why}; does a step of it write files where it watches?"
+            why = f"{many} (max_starts_per_minute){hint}"
             key = f"{Alarm.BREAKER}:{id_}:{now}"
             desk.paused += pause(desk.tx, (here, spec), why, Alarm.BREAKER, key, now)
-        return True
+        return too_many or id_ in desk.too_many
 
     def _holds(self, desk: _Desk, run: Run, pipeline: Pipeline, room: Room) -> bool:
         """Tell whether this runner could hold each step of the run; if not, say so in time."""
@@ -333,6 +375,10 @@ class Admitter:
                 schedule_id=run.schedule_id,
                 run_id=run.id,
             )
+
+
+def _of_files(run: Run) -> bool:
+    return run.occurrence_key.startswith((Kind.DATA, Kind.POLL))
 
 
 def _turn(run: Run) -> tuple[bool, int, int]:

@@ -2,9 +2,10 @@
 
 import os
 
+from reconciler.clock import MINUTE
 from reconciler.reconcile.operate import release_schedule
 from reconciler.run import RunState
-from reconciler.runner.admit import Limits, Starts
+from reconciler.runner.admit import Limits, Minutes, Starts
 from reconciler.runner.room import Amounts
 from reconciler.trigger.admission import RUNNER
 from tests.processes import until
@@ -211,6 +212,18 @@ def test_starts_are_counted_for_a_minute_and_forgotten_when_the_clock_goes_back(
     assert starts.count("s", 5 * SECOND) == 0
     assert starts.count("s", 200 * SECOND) == 0
     assert (len(starts._times), len(starts._counts)) == (0, 0)
+
+
+def test_runs_of_files_are_counted_by_the_minute_in_which_they_were_made():
+    minutes = Minutes()
+    for minute in range(8):
+        assert not minutes.last("s", minute * MINUTE, 3)
+        for _ in range(3 - (minute == 4)):
+            minutes.add("s", minute * MINUTE)
+        assert minutes.last("s", minute * MINUTE, 3) is (minute in {2, 3, 7})
+    assert len(minutes._counts["s"]) == 6
+    minutes.forget("s")
+    assert not minutes.last("s", 7 * MINUTE, 3)
 
 
 def test_a_run_spread_by_jitter_waits_for_its_time(place):

@@ -376,7 +376,7 @@ def test_a_schedule_that_feeds_itself_is_paused_and_told_so(tmp_path):
         place.poll()
         (landing / "first").touch()
         for _ in range(20):
-            place.forward(1)
+            place.forward(30)
             place.poll()
             for _ in range(50):
                 if not place.ledger.running_runs():
@@ -388,7 +388,23 @@ def test_a_schedule_that_feeds_itself_is_paused_and_told_so(tmp_path):
         hold = place.schedule("mine").hold
         assert hold is not None
         assert "does a step of it write files where it watches?" in hold.why
-        assert len([run for run in place.runs() if run.started_at is not None]) == 10
+        assert hold.why.startswith("10 of its runs and more were made in each of 3 minutes on end")
+
+
+def test_many_files_at_once_are_no_reason_to_pause(tmp_path):
+    with site(tmp_path, max_starts=3) as place:
+        landing = place.project / "landing" / "in"
+        landing.mkdir(parents=True)
+        quiet = RUNAWAY.replace("range(3)", "range(0)").replace("FOLDER", repr(str(landing)))
+        place.apply(a=quiet, b=LANDING, c=by_data("mine", polling_interval=0.01))
+        place.poll()
+        for number in range(30):
+            (landing / f"{number}").touch()
+        place.forward(1)
+        place.poll()
+        settle(place)
+        assert [run.state for run in place.runs()] == [RunState.FINISHED] * 30
+        assert place.schedule("mine").hold is None
 
 
 # `reconciler get`
