@@ -26,15 +26,15 @@ _SCHEDULE = """\
 kind: Pipeline
 name: hello
 description: Greets somebody and counts the letters
-code: ./hello                      # this folder is snapshotted with the pipeline
 parameters:
   who: {type: string, default: world}
+code: ./hello                      # this folder is snapshotted with the pipeline
 steps:
   - name: greet
     command: [python, greet.py, "${{ parameters.who }}"]
   - name: count
-    depends_on: [greet]
     command: [python, -c, "print(len(open('greeting.txt').read()), 'characters')"]
+    depends_on: [greet]
     timeout: 5m
 ---
 # A schedule runs a pipeline. Without a start_time it runs once as soon as it is applied.
@@ -45,8 +45,8 @@ pipeline: hello
 trigger:
   recurrence:
     frequency: Day
-    time_of_day: "06:30"
     time_zone: UTC                 # or Europe/Paris, America/New_York, ...
+    time_of_day: "06:30"
 pipeline_parameters: {who: reader}
 """
 

@@ -165,8 +165,8 @@ class _Entry:
 
     ``start`` is the key with its colon, or the dash. The value is in ``lines``, or it is a block of
     ``children``, which stood at ``column``, None where brackets held them. ``lead`` stands above,
-    ``tail`` behind the ``start`` or the ``lines``, ``foot`` below the children. ``end`` is where the value ended and
-    ``rank`` its place among its siblings.
+    ``tail`` behind the ``start`` or the ``lines``, ``foot`` below the children. ``end`` is where
+    the value ended and ``rank`` the entry's place among its siblings.
     """
 
     start: str = ""

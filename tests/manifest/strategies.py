@@ -88,7 +88,7 @@ def changes_of(draw: st.DrawFn) -> DatastoreChange:
     several = file is None
     return DatastoreChange(
         datastore=draw(names),
-        path_on_datastore=draw(texts.filter(lambda text: ".." not in text)),
+        path_on_datastore=draw(texts.filter(lambda text: ".." not in text and "\0" not in text)),
         recursive=several and draw(st.booleans()),
         file=file,
         polling_interval=draw(st.floats(0.01, 72_000) | st.integers(1, 72_000)),
