@@ -101,6 +101,8 @@ def _laid_out(text: str, node: Node, shape: Record) -> Lines | None:
     except ValueError:
         return None
     new = _joined(lines)
+    if new == text.removeprefix("\n"):
+        return lines
     again, problems = parse("", new.encode())
     if problems or any(differences([plain_data(node)], [plain_data(root) for root, _ in again])):
         return None
@@ -364,7 +366,7 @@ class _Document:
                 break
             margin = margin or (indent if line[indent:] else 0)
             body.append(line)
-            if line[margin:].strip("\n") and margin:
+            if margin and line[margin:]:
                 entry.end = at
         body = [line[margin:] for line in body] if margin else []
         while body and not body[-1]:
@@ -375,8 +377,8 @@ class _Document:
             body += [""] * (ends - bool(body))
             entry.end = spot.end
         chomp = "+" if keeps else "" if ends else "-"
-        start = f"{sign['start']}{sign['indent'] and '2'}{chomp}{_spaced(comment)}"
-        entry.lines = [start, *body]
+        head = f"{sign['start']}{sign['indent'] and '2'}{chomp}{_spaced(comment)}"
+        entry.lines = [head, *body]
 
     def _gap(self, start: int, end: int) -> tuple[str, Found]:
         """Give the comments between two values: that on the line of the first, and the others."""
