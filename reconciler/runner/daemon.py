@@ -192,16 +192,15 @@ class Daemon:
             self._janitor.look()
         if self._ticker.behind:
             return now
-        due = self._ledger.next_wake()
-        if due is not None and now < due <= now + AHEAD and due != self._read_to:
+        # Of what was due by now all that can be done is done; a listing under way will poke.
+        due = self._ledger.next_wake(now)
+        if due is not None and due <= now + AHEAD and due != self._read_to:
             self._ticker.read_ahead(due)
             self._read_to = due
         spent = monotonic() - began
         self._rest = min(REST * spent, LONGEST_REST)
         if retry == now:  # what ended during the pass can wait as what ends after it does
             retry = now + round((spent + self._rest) * SECOND)
-        if due is not None and due <= now:
-            due = None  # all that could be done about it is done; a listing under way will poke
         return min((at for at in (retry, due) if at is not None), default=None)
 
     def adopt(self) -> None:

@@ -245,8 +245,11 @@ class Ledger(Protocol):
         """
         ...
 
-    def next_wake(self) -> int | None:
-        """The earliest next_due, hold end, next_poll or future not_before; None without any."""
+    def next_wake(self, after: int = 0) -> int | None:
+        """The earliest next_due, hold end, next_poll or future not_before; None without any.
+
+        ``after``: without what was due by that instant.
+        """
         ...
 
     def datastores(self) -> dict[str, RegisteredDatastore]:

@@ -106,6 +106,14 @@ def test_the_next_wake_is_the_earliest_thing_that_waits(workspace, ledger):
     assert ledger.next_wake() is None
 
 
+def test_what_is_under_way_keeps_nobody_from_waking_for_what_comes_next(workspace, ledger):
+    on_data(workspace)
+    on_timer(workspace, NOW + HOUR, "timed")
+    assert ledger.next_wake() == NOW
+    assert ledger.next_wake(NOW) == NOW + HOUR
+    assert ledger.next_wake(NOW + HOUR) is None
+
+
 def test_polls_and_ends_of_holds_on_data_schedules_wake_too(workspace, ledger):
     schedule_id = on_data(workspace)
     assert ledger.next_wake() == NOW

@@ -1,12 +1,15 @@
 """Files that arrive: a real folder, a real listing, a clock the test moves."""
 
 import os
+import threading
 
 import pytest
 
+from reconciler.clock import MINUTE
 from reconciler.reconcile import operate
 from reconciler.run import Decision, RunState
 from reconciler.schedule import Missed
+from tests.site import HELLO, minutely
 
 SHOW = """
 kind: Pipeline
@@ -337,3 +340,14 @@ def test_files_held_back_meet_the_overlap_policy(place, landing):
     place.finish()
     assert contents(place) == ["a", "b"]
     assert sorted(decision for decision, _, _ in told(place)) == [Decision.LAUNCH, Decision.QUEUE]
+
+
+def test_a_listing_under_way_keeps_the_runner_from_no_schedule_by_the_clock(place, landing):
+    go_on, real = threading.Event(), place.datastore
+    place.datastore = lambda name: real(name) if go_on.wait(60) else None
+    place.restart()
+    place.apply(a=SHOW, b=LANDING, c=on_arrival(), d=HELLO, e=minutely())
+    try:
+        assert place.step() == place.clock.now() + MINUTE
+    finally:
+        go_on.set()

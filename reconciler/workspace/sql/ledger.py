@@ -77,7 +77,7 @@ SELECT min(instant) FROM (
     WHERE watch_id = watches.id AND status = 'Active')
   UNION ALL
   SELECT not_before FROM runs WHERE state IN ('NotStarted', 'Running') AND not_before > :now
-) AS wakes
+) AS wakes WHERE instant > :after
 """
 _WAITS = """
 SELECT 1 FROM runs
@@ -149,10 +149,15 @@ class SqlLedger(SqlSessions):
             yield transaction
         self._experiments |= transaction.new_experiments
 
-    def next_wake(self) -> int | None:
-        """The earliest next_due, hold end, next_poll or future not_before; None without any."""
+    def next_wake(self, after: int = 0) -> int | None:
+        """The earliest next_due, hold end, next_poll or future not_before; None without any.
+
+        ``after``: without what was due by that instant.
+        """
         with self._database.reading() as connection:
-            return connection.execute(text(_NEXT_WAKE), {"now": self.now()}).scalar()
+            return connection.execute(
+                text(_NEXT_WAKE), {"now": self.now(), "after": after}
+            ).scalar()
 
     def datastores(self) -> dict[str, RegisteredDatastore]:
         """Read all registered datastores by name."""
