@@ -43,7 +43,7 @@ def facts(folder: int, names: list[bytes]) -> list[bytes]:
 
 
 def _astray(folder: int, name: bytes, error: OSError) -> bool:
-    """Tell whether it is a link to what may not be seen, which is no reason to see no other file."""
+    """Tell whether it is a link to what may not be seen: that hides no other file."""
     if error.errno not in {EACCES, ENAMETOOLONG}:
         return False
     try:
