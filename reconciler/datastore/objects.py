@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -200,17 +201,23 @@ class ObjectDatastore:
     def _files_of(self, prefix: str, page: Sequence[ObjectMeta]) -> Files:
         start = len(prefix)
         facts = [_facts(it) for it in page]
-        if any(it["size"] == 0 for it in page):
+        if any(it["size"] == 0 for it in page) or len({it["path"] for it in page}) < len(page):
             return self._without_marks(prefix, page, facts)
         return Files([it["path"][start:].encode() for it in page], facts)
 
     def _without_marks(
         self, prefix: str, page: Sequence[ObjectMeta], listed: Sequence[bytes]
     ) -> Files:
-        """Leave out the marks that tools make for folders, which obstore lists without their /."""
+        """Leave out the marks that tools make for folders, which obstore lists without their /.
+
+        They are empty as a rule; where one is not, and an object of that name is beside it, there
+        are two of that name.
+        """
         known = {it["path"]: facts for it, facts in zip(page, listed, strict=True)}
-        empty = [it["path"] for it in page if it["size"] == 0 and it["path"] != prefix[:-1]]
-        asked = [key for key in empty if (key, known[key]) not in self._files]
+        times = Counter(it["path"] for it in page)
+        doubtful = {it["path"] for it in page if it["size"] == 0 or times[it["path"]] > 1}
+        doubtful.discard(prefix[:-1])
+        asked = [key for key in sorted(doubtful) if (key, known[key]) not in self._files]
         present = dict(zip(asked, self._heads(asked), strict=True))
         if len(self._files) > _MOST_KNOWN:
             self._files.clear()

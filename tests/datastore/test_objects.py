@@ -34,6 +34,17 @@ def test_marks_that_tools_make_for_folders_are_no_files(container):
     assert names(reader, TREE) == [b"a", b"folder/b", b"new\nline"]
 
 
+def test_of_two_objects_that_differ_in_a_slash_at_the_end_the_one_without_it_is_the_file(azurite):
+    container = azurite.container()
+    container.put("in/x", b"file")
+    container.put("in/x/", b"a mark that is not empty")
+    reader = container.open()
+    for _ in range(2):
+        listed = listing(reader, FLAT)
+        assert listed == reader.look(FLAT, [b"x"])
+        assert listed[b"x"].startswith(b"4 ")
+
+
 def test_marks_that_hadoop_makes_for_folders_are_no_files(azurite):
     container = azurite.container()
     container.put("in/folder", b"", **{"x-ms-meta-hdi_isfolder": "true"})
