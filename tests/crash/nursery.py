@@ -32,6 +32,7 @@ class Nursery:
     """The warm process, as seen by a test."""
 
     def __init__(self):
+        self._living = None
         # It would be traced for nothing: who is killed tells no coverage.
         env = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
         self._process = subprocess.Popen(
@@ -47,13 +48,19 @@ class Nursery:
     def begin(self, **order):
         """Start a runner; give its pid."""
         self._process.stdin.write(json.dumps(order) + "\n")
-        return int(self._process.stdout.readline())
+        self._living = int(self._process.stdout.readline())
+        return self._living
 
     def end(self):
         """Wait until the runner is over; give its exit code."""
-        return int(self._process.stdout.readline())
+        code = int(self._process.stdout.readline())
+        self._living = None
+        return code
 
     def close(self):
+        # A test that failed meanwhile has left its runner alone.
+        if self._living is not None:
+            os.kill(self._living, signal.SIGKILL)
         self._process.communicate()
 
 
