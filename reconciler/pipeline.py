@@ -283,11 +283,17 @@ class Pipeline:
         }
 
     def _faults(self) -> Iterator[Fault]:
-        if not self.steps:
-            yield ("steps",), "a pipeline needs at least one step"
         for at, place in enumerate(self.writes):
             if {".", ".."} & set(place.split("/")):
                 yield ("writes", at), f"'{place}' must be written without '.' and '..'"
+        if not self.steps:
+            yield ("steps",), "a pipeline needs at least one step"
+        yield from self._step_faults()
+        circle = _circle(self.steps)
+        if circle:
+            yield ("steps",), f"steps depend on each other in a circle: {' -> '.join(circle)}"
+
+    def _step_faults(self) -> Iterator[Fault]:
         seen: set[str] = set()
         names = {step.name for step in self.steps}
         for index, step in enumerate(self.steps):
@@ -304,9 +310,6 @@ class Pipeline:
                         known = ", ".join(sorted(self.parameters)) or "none are declared"
                         message = f"parameter '{name}' is not declared (known: {known})"
                         yield ("steps", index, *path), message
-        circle = _circle(self.steps)
-        if circle:
-            yield ("steps",), f"steps depend on each other in a circle: {' -> '.join(circle)}"
 
 
 def _circle(steps: Iterable[Step]) -> tuple[str, ...]:

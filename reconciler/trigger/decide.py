@@ -325,7 +325,7 @@ def data_key(watch_id: int, change_seq: int) -> str:
 
 
 def poll_key(watch_id: int, poll_seq: int, after: int = 0) -> str:
-    """Name the fire of all that one poll found; of the rest of it with ``after``, a place in the log."""
+    """Name the fire of all that one poll found; of its rest with ``after``, a place in the log."""
     key = f"{Kind.POLL}:{watch_id}:{poll_seq}"
     return f"{key}:{after}" if after else key
 

@@ -380,7 +380,7 @@ def test_files_that_nobody_looked_at_are_not_made_up_for(place):
         clock(trigger=DatastoreChange(datastore="in"), status=Status.DISABLED),
         hello.id,
     )
-    with pytest.raises(Refused, match="while schedule .mine. was disabled is not known"):
+    with pytest.raises(Refused, match=r"while schedule .mine. was disabled is not known"):
         operate.enable_schedule(place.registry, made, recover=Missed.ALL)
     operate.enable_schedule(place.registry, made)
     assert place.schedule("mine").status is Status.ACTIVE
