@@ -114,4 +114,9 @@ def test_completion_proposes_commands(monkeypatch, capsys):
     monkeypatch.setenv("COMP_CWORD", "1")
     with pytest.raises(SystemExit, match="0"):
         execute([])
-    assert capsys.readouterr().out.split() == ["plain,render", "plain,refire", "plain,release", "plain,restore"]
+    assert capsys.readouterr().out.split() == [
+        "plain,render",
+        "plain,refire",
+        "plain,release",
+        "plain,restore",
+    ]
