@@ -143,9 +143,10 @@ def seen(world, ledger, before):
 def test_from_a_to_b_to_a_and_deleted_and_uploaded_again_fire_each_time_wherever_runners_die(
     world, point
 ):
-    # Where files need not settle nothing is looked at twice.
+    # Where files need not settle, or all are looked at before they have, none is looked at by name.
     looked = point == "FILES_LOOKED_AT"
-    world.apply(by_files("arrivals", trigger=f"settle: {'1s' if looked else '0s'}"))
+    asked = {"trigger": "settle: 1s", "minutes": 0.5} if looked else {}
+    world.apply(by_files("arrivals", **asked))
     world.live(lambda ledger: ledger.watches()[0].state == "ready")
     file = world.landing / "file"
     told = []

@@ -62,7 +62,7 @@ name: {name}
 pipeline: once
 trigger:
   datastore_change:
-    {{datastore: landing, path_on_datastore: '{path}', polling_interval: 0.01,
+    {{datastore: landing, path_on_datastore: '{path}', polling_interval: {minutes},
       data_path_parameter_name: file, {trigger}}}
 {fields}"""
 # Keeps the list of files that a program was given.
@@ -313,10 +313,10 @@ def by_clock(name, now, second, pipeline="once", **fields):
     )
 
 
-def by_files(name, path="", trigger="settle: 0s", **fields):
+def by_files(name, path="", trigger="settle: 0s", minutes=0.01, **fields):
     """Write a schedule that runs ``once`` for files below a path of the datastore."""
     extra = "".join(f"{key}: {value}\n" for key, value in fields.items())
-    return FILES.format(name=name, path=path, trigger=trigger, fields=extra)
+    return FILES.format(name=name, path=path, trigger=trigger, minutes=minutes, fields=extra)
 
 
 def by_data(**fields):
