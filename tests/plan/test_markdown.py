@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from reconciler.live import Hold, Owner
-from reconciler.plan.change import Action, FieldChange, Guard, Held, Reason, Suppressed
+from reconciler.plan.change import (
+    Action,
+    FieldChange,
+    Guard,
+    Held,
+    PlanWarning,
+    Reason,
+    Suppressed,
+)
 from reconciler.plan.codec import approval_digest
 from reconciler.plan.markdown import LIMIT, code, plan_markdown
 from tests.journeys.golden import assert_golden
@@ -173,8 +181,15 @@ def test_then_the_rows_are_folded_by_folder():
 def test_at_last_there_are_counts_only():
     changes = [changed(f"s{n}", file=f"team-{n}/{'d' * 200}/s.yml") for n in range(2_000)]
     guards = tuple(Guard(f"guard{n:02}", "x" * 2_000) for n in range(12))
-    text = plan_markdown(replace(plan_of(*changes), guards=guards, held=WHOLE.held))
+    warnings = (
+        PlanWarning(
+            file="a.yml", line=1, column=1, id="loop", message="it feeds itself", objects=("a",)
+        ),
+    )
+    made = replace(plan_of(*changes), guards=guards, held=WHOLE.held, warnings=warnings)
+    text = plan_markdown(made)
     assert level(text) == 4
+    assert "**Warnings**: 1\n" in text
     assert "| `~` update | Schedule | 2000 |" in text
     assert "**Blocked** by 12 guards: `guard00`, `guard01`" in text
     assert "`guard09`, ..." in text
